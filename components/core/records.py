@@ -14,7 +14,7 @@ RECORD_NAME = "record.json"
 
 @dataclass(frozen=True)
 class Record:
-    """`digest` identifies the thing made; `inputs` maps a role ("dataset", "checkpoint") to the digest that was used."""
+    """`digest` identifies the thing made; `inputs` maps a role ("dataset", "checkpoint") to the digest used."""
 
     kind: str
     digest: str

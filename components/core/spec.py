@@ -80,13 +80,14 @@ class Embodiment:
 
 def embodiment_from_dict(value: dict[str, Any]) -> Embodiment:
     """Inverse of `Embodiment.as_dict` (JSON lists become tuples)."""
-    action = dict(value["action"])
-    groups = tuple(
-        ActionGroup(**{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in group.items()})
-        for group in action.pop("groups")
-    )
-    observation = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in value["observation"].items()}
-    return Embodiment(value["name"], ObservationSpec(**observation), ActionSpec(groups=groups, **action))
+    fields = dict(value["action"])
+    groups = tuple(ActionGroup(**_with_tuples(group)) for group in fields.pop("groups"))
+    observation = ObservationSpec(**_with_tuples(value["observation"]))
+    return Embodiment(value["name"], observation, ActionSpec(groups=groups, **fields))
+
+
+def _with_tuples(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
 
 
 def require_same(expected: Embodiment, found: Embodiment, *, where: str) -> None:
