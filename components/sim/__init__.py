@@ -1,0 +1,1 @@
+"""The simulated robot cell: environments, cameras, scripted experts, closed-loop episodes."""
