@@ -1,0 +1,1 @@
+"""What lies between a robot and a policy: frozen steps with inverses, and the chain built of them."""
