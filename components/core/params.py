@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -51,6 +51,8 @@ class Ingest(Section):
     max_misalignment_ms: Annotated[float, Field(gt=0)]
     val_share: Share
     split_seed: int
+    # Episodes that agree in all of these stay on one side of the split; empty: only those with the same pixels do.
+    split_by: tuple[Literal["robot_id", "collector_id", "site"], ...] = ()
 
 
 class Checks(Section):
