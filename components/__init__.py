@@ -1,0 +1,1 @@
+"""The work itself: pure functions of files and params."""

@@ -1,0 +1,1 @@
+"""Serving and rollout: what answers robots, and who decides which policy does."""

@@ -1,0 +1,1 @@
+"""What a person or a schedule starts. The only package that imports Prefect and DVC."""

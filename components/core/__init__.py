@@ -1,0 +1,1 @@
+"""Contracts that every part meets at."""
