@@ -59,10 +59,9 @@ class Registry:
             self._client = self.init()
         return self._client
 
-    def init(self) -> MlflowClient:
-        """Creates store, experiment and model under a lock: parallel first touches break a fresh SQLite file."""
+    def ensure_store(self) -> MlflowClient:
+        """Creates the store and the experiment under a lock: parallel first touches break a fresh SQLite file."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -72,6 +71,14 @@ class Registry:
             if client.get_experiment_by_name(EXPERIMENT) is None:
                 location = self.workspace.mlflow_artifacts.resolve().as_uri()
                 client.create_experiment(EXPERIMENT, artifact_location=location)
+        return client
+
+    def init(self) -> MlflowClient:
+        """The store with this registered model in it."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.ensure_store()
+        with self._lock():
             try:
                 client.get_registered_model(self.model)
             except MlflowException:
