@@ -1,0 +1,1 @@
+"""Recorders: the simulated cell writes MCAP and HDF5 as real ones do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,12 +36,25 @@ class Observation:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the arm's own sensors report at one instant; `time_ns` counts from the reset."""
+    """What the arm's own sensors report at one instant; `time_ns` counts from the reset.
+
+    `joints` [7] rad; `hand` [3] m; `orientation` [4] of the hand as quaternion x, y, z, w; `gripper` 0..1, 1 is open.
+    """
 
     time_ns: int
     joints: npt.NDArray[np.float64]
     hand: npt.NDArray[np.float64]
+    orientation: npt.NDArray[np.float64]
     gripper: float
+
+
+@dataclass(frozen=True)
+class Pose:
+    """All that decides an image of an episode at one instant, so that it can be rendered later."""
+
+    qpos: npt.NDArray[np.float64]
+    mocap_pos: npt.NDArray[np.float64]
+    mocap_quat: npt.NDArray[np.float64]
 
 
 class Cell:
@@ -62,8 +76,10 @@ class Cell:
         self._env = environments[self.task.env_name]()
         _show_goal(self._env)
         self._model, self._data = self._env.model, self._env.data
+        self._past = self._mujoco.MjData(self._model)
         self._cameras: Cameras | None = Cameras(self._model, image_px)
         self._env.do_simulation = self._simulate
+        self._bodies = [self._model.body(name).id for name in ("hand", "rightclaw", "leftclaw")]
         self._full_state: npt.NDArray[np.float64] | None = None
         self._held = 0
         self._substeps = 0
@@ -99,16 +115,29 @@ class Cell:
         return self._full_state
 
     def render(self, camera: str) -> npt.NDArray[np.uint8]:
-        """One image of one camera, as of now: also in the middle of a control step, from `on_substep`."""
+        """One image of one camera, as of now."""
         return self._require_open().render(self._data, camera)
+
+    def pose(self) -> Pose:
+        """The instant, for `render_past`."""
+        return Pose(self._data.qpos.copy(), self._data.mocap_pos.copy(), self._data.mocap_quat.copy())
+
+    def render_past(self, pose: Pose, camera: str) -> npt.NDArray[np.uint8]:
+        """What `render` would have given at `pose`, taken since the last reset. Does not touch the running episode."""
+        past = self._past
+        past.qpos[:], past.mocap_pos[:], past.mocap_quat[:] = pose.qpos, pose.mocap_pos, pose.mocap_quat
+        self._mujoco.mj_kinematics(self._model, past)
+        self._mujoco.mj_camlight(self._model, past)
+        return self._require_open().render(past, camera)
 
     def reading(self) -> Reading:
         """The arm's sensors, as of now."""
-        hand = self._data.body("hand").xpos.copy()
-        fingers = self._data.body("rightclaw").xpos - self._data.body("leftclaw").xpos
+        hand, right, left = self._bodies
+        place = self._data.xpos
         # The environment's own definition of the opening: fingers 0.1 m apart are fully open.
-        gripper = float(np.clip(np.linalg.norm(fingers) / 0.1, 0.0, 1.0))
-        return Reading(self.time_ns, self._data.qpos[:_ARM_JOINTS].copy(), hand, gripper)
+        gripper = min(math.dist(place[right], place[left]) / 0.1, 1.0)
+        joints = self._data.qpos[:_ARM_JOINTS].copy()
+        return Reading(self.time_ns, joints, place[hand].copy(), self._data.xquat[hand][[1, 2, 3, 0]], gripper)
 
     def step(self, action: npt.ArrayLike) -> bool:
         """Holds `action` [4] for 50 ms; returns `success`. Raises `ContractError` on a wrong shape or a NaN."""
@@ -170,9 +199,8 @@ class Cell:
         for _ in range(n_frames):
             self._mujoco.mj_step(self._model, self._data)
             self._substeps += 1
-            # mj_step leaves positions of bodies and cameras one step behind the joints.
+            # mj_step leaves the positions of bodies one step behind the joints.
             self._mujoco.mj_kinematics(self._model, self._data)
-            self._mujoco.mj_camlight(self._model, self._data)
             self.on_substep(self)
 
 

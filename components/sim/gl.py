@@ -14,7 +14,7 @@ _PIP = "Install it with: pip install 'gripline[sim]'"
 
 def load_mujoco() -> ModuleType:
     """Imports MuJoCo with a renderer that needs no display. Raises `MissingDependency` with the command to run."""
-    # MuJoCo reads MUJOCO_GL once, when it is imported. One llvmpipe thread a process: the stages run one process a core.
+    # MuJoCo reads MUJOCO_GL once, when it is imported. One llvmpipe thread: the stages run one process a core.
     os.environ.setdefault("MUJOCO_GL", "osmesa")
     os.environ.setdefault("LP_NUM_THREADS", "1")
     try:

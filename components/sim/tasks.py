@@ -10,7 +10,7 @@ from components.core.errors import UsageError
 
 @dataclass(frozen=True)
 class Task:
-    """`env_name`: the Meta-World environment; `expert`: its scripted policy; `phrasings`: instructions that mean the same."""
+    """`env_name`: the Meta-World environment; `expert`: its scripted policy; `phrasings`: ways to ask for it."""
 
     name: str
     env_name: str
