@@ -32,6 +32,23 @@ ROW_COLUMNS = (
 )
 SPLITS = ("train", "val")
 
+# Keys of each of `EpisodeFrames.streams`. `jitter` is std(dt) / median(dt); `worst_misalignment_ms` is None for a
+# stream that no column was made of.
+STREAM_COLUMNS = (
+    "stream",
+    "kind",
+    "count",
+    "rate_hz",
+    "duration_s",
+    "start_offset_s",
+    "backwards",
+    "duplicates",
+    "jitter",
+    "max_gap_s",
+    "nan_count",
+    "worst_misalignment_ms",
+)
+
 
 @dataclass(frozen=True)
 class EpisodeFrames:
@@ -70,6 +87,10 @@ class EpisodeFrames:
         wrong = set(self.row) ^ set(ROW_COLUMNS)
         if wrong:
             raise self._error(f"row columns missing or unknown: {', '.join(sorted(wrong))}")
+        for stream in self.streams:
+            if set(stream) != set(STREAM_COLUMNS):
+                wrong = set(stream) ^ set(STREAM_COLUMNS)
+                raise self._error(f"stream columns missing or unknown: {', '.join(sorted(wrong))}")
         if self.row["split"] not in SPLITS:
             raise self._error(f"split is {self.row['split']!r}, expected one of {', '.join(SPLITS)}")
 

@@ -1,0 +1,167 @@
+"""LeRobot v3.0 on disk: names, limits, features, schemas. Pure: reads and writes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from components.core.params import Video
+from components.core.spec import Embodiment
+from components.dataset.frames import ROW_COLUMNS, STREAM_COLUMNS
+from components.dataset.stats import STAT_NAMES
+from components.dataset.video import video_info
+
+CODEBASE_VERSION = "v3.0"
+CHUNKS_SIZE = 1000
+DATA_FILES_MB = 100
+VIDEO_FILES_MB = 200
+
+INFO = "meta/info.json"
+STATS = "meta/stats.json"
+TASKS = "meta/tasks.parquet"
+EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+
+OWN = "meta/gripline"
+OWN_EPISODES = f"{OWN}/episodes.parquet"
+OWN_STREAMS = f"{OWN}/streams.parquet"
+OWN_EMBODIMENT = f"{OWN}/embodiment.json"
+OWN_FILES = f"{OWN}/files.json"
+OWN_RECORD = f"{OWN}/record.json"
+
+STATE = "observation.state"
+ACTION = "action"
+TIME = "observation.time"
+AUTO_FEATURES = {
+    "timestamp": "float32",
+    "frame_index": "int64",
+    "episode_index": "int64",
+    "index": "int64",
+    "task_index": "int64",
+}
+
+Features = dict[str, dict[str, Any]]
+
+
+def image_key(camera: str) -> str:
+    return f"observation.images.{camera}"
+
+
+def build_features(embodiment: Embodiment, fps: int, video: Video, extras: dict[str, tuple[str, int]]) -> Features:
+    """The `features` of info.json; `extras` maps a feature key to its dtype and width."""
+    seen = embodiment.observation
+    features: Features = {}
+    for camera in seen.cameras:
+        features[image_key(camera)] = {
+            "dtype": "video",
+            "shape": [seen.image_px, seen.image_px, 3],
+            "names": ["height", "width", "channels"],
+            "info": video_info(video, height=seen.image_px, width=seen.image_px, fps=fps),
+        }
+    features[STATE] = {"dtype": "float32", "shape": [len(seen.state_names)], "names": list(seen.state_names)}
+    for key in sorted(extras):
+        dtype, width = extras[key]
+        features[key] = {"dtype": dtype, "shape": [width], "names": None}
+    features[TIME] = {"dtype": "float64", "shape": [1], "names": None}
+    features[ACTION] = {
+        "dtype": "float32",
+        "shape": [embodiment.action.dim],
+        "names": list(embodiment.action.names),
+    }
+    for key, dtype in AUTO_FEATURES.items():
+        features[key] = {"dtype": dtype, "shape": [1], "names": None}
+    return features
+
+
+def video_keys(features: Features) -> list[str]:
+    return [key for key, feature in features.items() if feature["dtype"] == "video"]
+
+
+def column_type(feature: dict[str, Any]) -> pa.DataType:
+    """A scalar for shape (1,), a fixed-size list for a vector."""
+    (width,) = feature["shape"]
+    value = pa.type_for_alias(feature["dtype"])
+    return value if width == 1 else pa.list_(value, width)
+
+
+def data_schema(features: Features) -> pa.Schema:
+    return pa.schema([(key, column_type(feature)) for key, feature in features.items() if feature["dtype"] != "video"])
+
+
+def _stat_type(feature: dict[str, Any], stat: str) -> pa.DataType:
+    if stat == "count":
+        return pa.list_(pa.int64())
+    if feature["dtype"] == "video":
+        return pa.list_(pa.list_(pa.list_(pa.float64())))
+    return pa.list_(pa.int64() if feature["dtype"].startswith("int") and stat in ("min", "max") else pa.float64())
+
+
+def episodes_schema(features: Features) -> pa.Schema:
+    """Columns of meta/episodes, statistics included."""
+    fields = [
+        ("episode_index", pa.int64()),
+        ("tasks", pa.list_(pa.string())),
+        ("length", pa.int64()),
+        ("data/chunk_index", pa.int64()),
+        ("data/file_index", pa.int64()),
+        ("dataset_from_index", pa.int64()),
+        ("dataset_to_index", pa.int64()),
+    ]
+    for key in video_keys(features):
+        fields += [(f"videos/{key}/{name}_index", pa.int64()) for name in ("chunk", "file")]
+        fields += [(f"videos/{key}/{name}_timestamp", pa.float64()) for name in ("from", "to")]
+    for key, feature in features.items():
+        fields += [(f"stats/{key}/{stat}", _stat_type(feature, stat)) for stat in STAT_NAMES]
+    fields += [(f"meta/episodes/{name}_index", pa.int64()) for name in ("chunk", "file")]
+    return pa.schema(fields)
+
+
+def own_episodes_schema() -> pa.Schema:
+    """Columns of meta/gripline/episodes.parquet: who an episode is and where it came from."""
+    head = ["episode_id", "pixel_sha256", "frames_sha256"]
+    fields = [(name, pa.string()) for name in head]
+    fields += [
+        ("episode_index", pa.int64()),
+        ("length", pa.int64()),
+        ("task", pa.string()),
+        ("instruction", pa.string()),
+    ]
+    return pa.schema(fields + [(name, pa.string()) for name in ROW_COLUMNS])
+
+
+def own_streams_schema() -> pa.Schema:
+    """Columns of meta/gripline/streams.parquet: what each recorded stream of an episode was like."""
+    fields = [(name, pa.string()) for name in ("episode_id", "stream", "kind")]
+    kinds = {name: pa.int64() for name in ("count", "backwards", "duplicates", "nan_count")}
+    return pa.schema(fields + [(name, kinds.get(name, pa.float64())) for name in STREAM_COLUMNS[2:]])
+
+
+OWN_SCHEMAS = {OWN_EPISODES: own_episodes_schema(), OWN_STREAMS: own_streams_schema()}
+
+
+def build_info(
+    features: Features, *, fps: int, robot_type: str, episodes: int, frames: int, tasks: int
+) -> dict[str, Any]:
+    """meta/info.json."""
+    return {
+        "codebase_version": CODEBASE_VERSION,
+        "robot_type": robot_type,
+        "fps": fps,
+        "features": features,
+        "total_episodes": episodes,
+        "total_frames": frames,
+        "total_tasks": tasks,
+        "chunks_size": CHUNKS_SIZE,
+        "data_files_size_in_mb": DATA_FILES_MB,
+        "video_files_size_in_mb": VIDEO_FILES_MB,
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH if video_keys(features) else None,
+        "splits": {"train": f"0:{episodes}"},
+    }
+
+
+def place(number: int) -> dict[str, int]:
+    """Chunk and file index of the `number`-th file of a kind."""
+    return {"chunk_index": number // CHUNKS_SIZE, "file_index": number % CHUNKS_SIZE}
