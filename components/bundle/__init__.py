@@ -1,0 +1,1 @@
+"""The policy bundle: sealed, verified, and run without the framework that trained it."""
