@@ -17,7 +17,7 @@ from components.core.errors import EpisodeError, FormatError, InputError
 from components.formats import hdf5, mcap
 from components.formats.images import decode_image
 from components.formats.mapping import HDF5_DATASETS, HDF5_TIME, INSTRUCTION_TOPIC, REQUIRED, TOPICS
-from components.formats.registry import Recording, open_recording, read_part, sniff, source_uri
+from components.formats.registry import Recording, open_recording, read_part, recording_files, sniff, source_uri
 
 _StreamKey = tuple[str, str, tuple[int, ...], str]
 
@@ -78,19 +78,6 @@ def inspect_path(path: Path) -> dict[str, Any]:
     for file in recording_files(path):
         _inspect_file(file, source_uri(file, root), found)
     return found.as_dict()
-
-
-def recording_files(path: Path) -> list[Path]:
-    """The file itself, or all files below a folder sorted by path; hidden ones and sidecars are skipped."""
-    if path.is_file():
-        return [path]
-    files = (file for file in path.rglob("*") if file.is_file())
-    return sorted(file for file in files if not _skipped(file.relative_to(path)))
-
-
-def _skipped(relative: Path) -> bool:
-    # metadata.yaml lies beside the MCAP files of rosbag2 and repeats what they say.
-    return relative.name == "metadata.yaml" or any(part.startswith(".") for part in relative.parts)
 
 
 def _inspect_file(path: Path, uri: str, found: Inspection) -> None:

@@ -60,6 +60,19 @@ def sniff(path: Path, *, where: str | None = None) -> str:
     )
 
 
+def recording_files(path: Path) -> list[Path]:
+    """The file itself, or all files below a folder sorted by path; hidden ones and sidecars are skipped."""
+    if path.is_file():
+        return [path]
+    files = (file for file in path.rglob("*") if file.is_file())
+    return sorted(file for file in files if not _skipped(file.relative_to(path)))
+
+
+def _skipped(relative: Path) -> bool:
+    # metadata.yaml lies beside the MCAP files of rosbag2 and repeats what they say.
+    return relative.name == "metadata.yaml" or any(part.startswith(".") for part in relative.parts)
+
+
 @dataclass(frozen=True)
 class Recording:
     """A file and the parts it holds: demo names of HDF5, one part "" of MCAP."""

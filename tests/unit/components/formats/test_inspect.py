@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from components.core.errors import InputError
-from components.formats.inspect import inspect_path, recording_files
+from components.formats.inspect import inspect_path
+from components.formats.registry import recording_files
 
 
 def stream(report: dict[str, Any], name: str) -> dict[str, Any]:
