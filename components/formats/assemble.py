@@ -17,19 +17,12 @@ Times = npt.NDArray[np.int64]
 
 
 @contextmanager
-def library_errors(where: str, *, truncated: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Damaged files make libraries raise almost anything; here it becomes a `FormatError` with the place.
-
-    `truncated`: the exceptions by which the library says that the file ends too early.
-    """
+def library_errors(where: str) -> Iterator[None]:
+    """Damaged files make libraries raise almost anything; here it becomes a `FormatError` with the place."""
     try:
         yield
     except GriplineError:
         raise
-    except truncated as error:
-        raise FormatError(
-            f"the file ends too early ({_said(error)})", where=where, hint="Copy it again", code="truncated"
-        ) from error
     except Exception as error:
         raise FormatError(f"cannot be read ({_said(error)})", where=where, code="unreadable") from error
 

@@ -16,6 +16,7 @@ from components.core.errors import EpisodeError, FormatError
 from components.formats.assemble import Times, build_episode, image_stream, library_errors, numeric_stream
 from components.formats.mapping import HDF5_DATASETS, HDF5_TIME
 
+MAGIC = b"\x89HDF\r\n\x1a\n"
 # Beyond this a float64 of seconds is no time of any robot, and its nanoseconds would not fit into int64.
 _MAX_SECONDS = 4e9
 

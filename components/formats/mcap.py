@@ -6,13 +6,13 @@ repeat the schemas (it raises KeyError), and says less about where a truncated f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from mcap.exceptions import EndOfFile, RecordLengthLimitExceeded
 from mcap.records import Channel, Header, Message, Metadata, Schema
 from mcap.stream_reader import StreamReader
 from mcap_ros2.decoder import DecoderFactory
@@ -29,6 +29,7 @@ from components.formats.mapping import (
     Target,
 )
 
+MAGIC = b"\x89MCAP0\r\n"
 # A record larger than this is a damaged length field; it is refused before memory is taken for it.
 _RECORD_LIMIT = 1 << 30
 
@@ -64,8 +65,8 @@ def scan(path: Path, *, where: str) -> Contents:
     contents = Contents()
     schemas: dict[int, Schema] = {}
     channels: dict[int, Topic] = {}
-    too_short = (EndOfFile, RecordLengthLimitExceeded)
-    with library_errors(where, truncated=too_short), path.open("rb") as stream:
+    with library_errors(where), path.open("rb") as stream:
+        _require_end(stream, where)
         for record in StreamReader(stream, validate_crcs=True, record_size_limit=_RECORD_LIMIT).records:
             if isinstance(record, Message):
                 topic = channels[record.channel_id]
@@ -85,6 +86,17 @@ def scan(path: Path, *, where: str) -> Contents:
     for topic in contents.topics.values():
         _sort_by_log_time(topic)
     return contents
+
+
+def _require_end(stream: BinaryIO, where: str) -> None:
+    """A whole file ends with the magic that it begins with; where a cut one stops, the library cannot say."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - len(MAGIC)))
+    if size < 2 * len(MAGIC) or stream.read() != MAGIC:
+        raise FormatError(
+            f"the file ends too early, after {size} bytes", where=where, hint="Copy it again", code="truncated"
+        )
+    stream.seek(0)
 
 
 def _sort_by_log_time(topic: Topic) -> None:

@@ -13,7 +13,7 @@ from components.core.files import sha256_file
 from components.formats import hdf5, mcap
 
 _READERS: dict[str, ModuleType] = {"hdf5": hdf5, "mcap": mcap}
-_MAGIC = {b"\x89HDF\r\n\x1a\n": "hdf5", b"\x89MCAP0\r\n": "mcap"}
+_MAGIC = {hdf5.MAGIC: "hdf5", mcap.MAGIC: "mcap"}
 # Named in the refusal, so that nobody has to look into the file.
 _STRANGERS = {
     b"PAR1": "a Parquet file",
@@ -47,7 +47,7 @@ def sniff(path: Path, *, where: str | None = None) -> str:
         if head.startswith(magic):
             return name
     # HDF5 may keep a block of the user's own in front of its signature.
-    if any(head[offset : offset + 8] == b"\x89HDF\r\n\x1a\n" for offset in _HDF5_USER_BLOCKS):
+    if any(head[offset : offset + 8] == hdf5.MAGIC for offset in _HDF5_USER_BLOCKS):
         return "hdf5"
     looks = next((name for magic, name in _STRANGERS.items() if head.startswith(magic)), None)
     if head[4:8] == b"ftyp":

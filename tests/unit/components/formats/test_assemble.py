@@ -23,13 +23,6 @@ def test_our_own_errors_pass_untouched() -> None:
     assert caught.value.code == "special"
 
 
-def test_the_end_of_a_file_is_told_from_damage() -> None:
-    with pytest.raises(FormatError, match="ends too early") as caught:  # noqa: SIM117
-        with library_errors("a", truncated=(EOFError,)):
-            raise EOFError
-    assert caught.value.code == "truncated"
-
-
 def test_one_number_a_sample_may_come_flat() -> None:
     stream = numeric_stream(GRIPPER, np.arange(3), np.array([1, 2, 3], dtype=">i2"), where="a")
     np.testing.assert_array_equal(stream.values, [[1.0], [2.0], [3.0]])

@@ -79,10 +79,11 @@ def test_a_file_that_the_seeking_reader_refuses_is_read(recordings: ModuleType, 
     [
         (lambda data: data[: len(data) // 2], "truncated"),
         (lambda data: data[:-8], "truncated"),
+        (lambda data: data[:-100], "truncated"),
         (lambda data: data[:8], "truncated"),
         (lambda data: data[:200] + bytes(64) + data[264:], "unreadable"),
     ],
-    ids=["half", "no trailing magic", "magic only", "hole in a chunk"],
+    ids=["half", "no trailing magic", "cut in the summary", "magic only", "hole in a chunk"],
 )
 def test_damaged_files_are_refused_with_their_place(
     recordings: ModuleType, tmp_path: Path, damage: Any, code: str
