@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -81,7 +81,7 @@ def clear_dead_locks(workspace: Workspace) -> None:
 def changed_stages(workspace: Workspace) -> list[str]:
     """Stages that `dvc repro` would run or that stand below one that it would."""
     clear_dead_locks(workspace)
-    with open_repo(workspace) as repo:
+    with chdir(workspace.root), open_repo(workspace) as repo:
         changed = {name.rpartition(":")[2] for name in repo.status()}
     first = next((index for index, name in enumerate(STAGES) if name in changed), len(STAGES))
     return list(STAGES[first:])
@@ -95,7 +95,8 @@ def reproduce(workspace: Workspace, stage: str) -> StageResult:
     from dvc.exceptions import ReproductionError
 
     clear_dead_locks(workspace)
-    with open_repo(workspace) as repo, _stage_environment():
+    # DVC reads targets and commands relative to the current folder, whatever the repository's root.
+    with chdir(workspace.root), open_repo(workspace) as repo, _stage_environment():
         try:
             done = repo.reproduce(targets=[stage], single_item=True)
         except ReproductionError as error:
