@@ -53,7 +53,7 @@ def write_metadata(
         inputs=inputs,
         params=params,
         counts={"episodes": totals.episodes, "frames": totals.frames, **counts},
-        attrs={"video": video, "files_sha256": sha256_file(root / layout.OWN_FILES)},
+        attrs={"fps": fps, "video": video, "files_sha256": sha256_file(root / layout.OWN_FILES)},
     )
     write_record(root / layout.OWN, record)
     fsync_dir(root)

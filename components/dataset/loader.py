@@ -64,7 +64,7 @@ class WindowStore:
         needed = int(np.prod(shape)) + 4 * frames * (len(seen.state_names) + spec.action.dim)
         if memory_limit_bytes is not None and needed > memory_limit_bytes:
             raise DatasetError(
-                f"{frames} frames need {needed / _MIB:.0f} MiB, the limit is {memory_limit_bytes / _MIB:.0f} MiB",
+                f"{frames} frames need {needed / _MIB:.1f} MiB, the limit is {memory_limit_bytes / _MIB:.1f} MiB",
                 where=str(dataset.root),
                 hint="Choose fewer episodes or allow more memory",
             )

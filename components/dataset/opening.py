@@ -40,6 +40,7 @@ def open_metadata(root: Path) -> OpenedMetadata:
     except RecordError as error:
         raise DatasetError(f"the tree is not complete: {error}", where=str(root), hint=_AGAIN) from error
     embodiment = _read_embodiment(root)
+    _require_equal(root, "fps", info["fps"], record.attrs.get("fps"))
     _require_equal(root, "robot_type", info["robot_type"], embodiment.name)
     episodes = _read_table(root, layout.OWN_EPISODES, layout.own_episodes_schema().names).to_pandas()
     places = _read_places(root, info)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,15 +84,19 @@ class Dataset:
     def stats_of(self, episode_indices: list[int]) -> dict[str, FeatureStats]:
         """The same over some episodes, merged from their statistics; no frame is read."""
         wanted = {self._place(index)["episode_index"] for index in episode_indices}
-        running = {key: RunningStats() for key in self.features}
-        for path in sorted({self._path(layout.EPISODES_PATH, place, "meta/episodes") for place in self._places}):
-            for row in pq.read_table(path).to_pylist():
-                if row["episode_index"] in wanted:
-                    for key in running:
-                        running[key].add(stats_from_row(row, key))
         if not wanted:
             raise DatasetError("statistics of no episode", where=str(self.root))
+        running = {key: RunningStats() for key in self.features}
+        for row in self.metadata_rows():
+            if row["episode_index"] in wanted:
+                for key in running:
+                    running[key].add(stats_from_row(row, key))
         return {key: value.result() for key, value in running.items()}
+
+    def metadata_rows(self) -> Iterator[dict[str, Any]]:
+        """Rows of meta/episodes, statistics included, by episode_index."""
+        for path in sorted({self._path(layout.EPISODES_PATH, place, "meta/episodes") for place in self._places}):
+            yield from pq.read_table(path).to_pylist()
 
     def frames(self, episode_index: int) -> dict[str, npt.NDArray[Any]]:
         """Every numeric column of an episode: state, action and extras [T, D]; time and LeRobot's own columns [T]."""

@@ -42,13 +42,12 @@ def totals_of(dataset: Dataset) -> Totals:
         extras={key: (f["dtype"], f["shape"][0]) for key, f in dataset.features.items() if key not in fixed},
     )
     marks = dataset.episodes.set_index("episode_index")
-    for path in sorted((dataset.root / "meta/episodes").glob("chunk-*/file-*.parquet")):
-        for row in pq.read_table(path).to_pylist():
-            own = marks.loc[row["episode_index"]]
-            mark = fingerprint(own["episode_id"], own["pixel_sha256"], own["frames_sha256"])
-            stats = {key: stats_from_row(row, key) for key in dataset.features}
-            totals.count(own["episode_id"], mark, row["length"], stats)
-            _count_files(totals, row, dataset.features)
+    for row in dataset.metadata_rows():
+        own = marks.loc[row["episode_index"]]
+        mark = fingerprint(own["episode_id"], own["pixel_sha256"], own["frames_sha256"])
+        stats = {key: stats_from_row(row, key) for key in dataset.features}
+        totals.count(own["episode_id"], mark, row["length"], stats)
+        _count_files(totals, row, dataset.features)
     return totals
 
 
