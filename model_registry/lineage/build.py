@@ -95,13 +95,15 @@ def _episode_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _executions(path: Path) -> Iterator[Node | Edge]:
+    """One node per episode that a version answered: a "start" line names the robot, a "served" line the version."""
+    started: dict[str, dict[str, Any]] = {}
     for line in read_lines(path):
-        version, episode, robot = line.get("version"), line.get("episode"), line.get("robot")
-        if not version or not episode:
-            continue
-        at = line.get("started") or line.get("at") or ""
-        yield node("execution", episode, f"{line.get('task', '')} on {robot}")
-        yield Edge(f"version:{version}", f"execution:{episode}", "served", at)
-        if robot:
+        episode = line["episode"]
+        if line["kind"] == "start":
+            started.setdefault(episode, line)
+        elif line["kind"] == "served" and episode in started:
+            robot = started[episode]["robot"]
+            yield node("execution", episode, f"{started[episode]['task']} on {robot}")
+            yield Edge(f"version:{line['version']}", f"execution:{episode}", "served", line["at"])
             yield node("robot", robot)
-            yield Edge(f"execution:{episode}", f"robot:{robot}", "executed_by", at)
+            yield Edge(f"execution:{episode}", f"robot:{robot}", "executed_by", started[episode]["at"])

@@ -20,8 +20,10 @@ def _registered(workspace: Workspace, make_run, name: str, version: str, episode
 
 
 def _executed(workspace: Workspace, episode: str, version: str, digest: str, robot: str) -> None:
-    line = {"episode": episode, "version": version, "robot": robot, "task": "drawer-open", "started": "2026-01-01"}
-    append_line(workspace.rollouts / "one" / "episodes.jsonl", json.dumps(line))
+    path = workspace.rollouts / "one" / "episodes.jsonl"
+    start = {"kind": "start", "episode": episode, "robot": robot, "task": "drawer-open", "at": "2026-01-01"}
+    append_line(path, json.dumps(start))
+    append_line(path, json.dumps({"kind": "served", "episode": episode, "version": version, "at": "2026-01-02"}))
     action = {"action_id": f"{episode}:4", "episode": episode, "step": 4, "version": version, "bundle_digest": digest}
     append_line(
         workspace.state / "actions" / "one.jsonl", json.dumps({**action, "robot": robot, "task": "drawer-open"})
