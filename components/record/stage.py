@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.core.errors import Busy
+from components.core.errors import Busy, UsageError
 from components.core.files import read_json, write_json
 from components.core.params import Params, Raw
 from components.core.workspace import Workspace
@@ -29,15 +29,18 @@ def run(workspace: Workspace, params: Params) -> None:
     state = workspace.state / "record"
     with _locked(state / "lock"):
         marker = state / "in-progress.json"
-        if marker.exists() or not has_files(workspace.raw):
+        if marker.exists() or not files_in(workspace.raw):
             _record(workspace, params.raw, marker)
         else:
             _keep(workspace, params.raw)
 
 
-def has_files(folder: Path) -> bool:
-    """Whether there is any file that is not hidden."""
-    return any(p.is_file() and not p.name.startswith(".") for p in folder.rglob("*")) if folder.is_dir() else False
+def files_in(folder: Path) -> set[str]:
+    """Relative paths of the files that are not hidden; empty where there is no such folder."""
+    if not folder.is_dir():
+        return set()
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix() for path in files}
 
 
 def _record(workspace: Workspace, raw: Raw, marker: Path) -> None:
@@ -58,26 +61,38 @@ def _record(workspace: Workspace, raw: Raw, marker: Path) -> None:
 
 
 def _discard_other(folder: Path, raw: Raw, marker: Path) -> None:
-    """Removes the files of an unfinished recording that was begun with other params; they would mix with ours."""
-    if not marker.exists() or read_json(marker) == raw.model_dump(mode="json"):
+    """Removes the files of an unfinished recording that was begun with other params; they would mix with ours.
+
+    Raises `UsageError` where somebody put files of their own beside it, which would mix as well.
+    """
+    if not marker.exists():
         return
-    log.info("params.raw changed since the recording was interrupted: starting it again")
-    for file in plan_recording(Raw.model_validate(read_json(marker))):
-        (folder / file.path).unlink(missing_ok=True)
+    begun = [file.path for file in plan_recording(Raw.model_validate(read_json(marker)))]
+    foreign = sorted(files_in(folder) - set(begun))
+    if foreign:
+        raise UsageError(
+            f"{foreign[0]} is not of the recording that was interrupted here",
+            where=str(folder),
+            hint=f"Move it away to complete the recording, or delete {marker} to use all files as they are",
+        )
+    if read_json(marker) != raw.model_dump(mode="json"):
+        log.info("params.raw changed since the recording was interrupted: starting it again")
+        for path in begun:
+            (folder / path).unlink(missing_ok=True)
 
 
 def _keep(workspace: Workspace, raw: Raw) -> None:
     """Uses what is there. Says what was planted where the files are this stage's own, else that nothing was."""
+    files = files_in(workspace.raw)
     planted: list[dict[str, str]] = []
     finished: dict[str, Any] = read_json(_finished(workspace)) if _finished(workspace).exists() else {}
     if finished:
-        planted = [e for e in finished["planted"] if (workspace.raw / e["source"].split("#")[0]).is_file()]
+        planted = [entry for entry in finished["planted"] if entry["source"].split("#")[0] in files]
         if finished["raw"] != raw.model_dump(mode="json"):
             log.warning("%s is kept although params.raw changed. Move it away to record anew.", workspace.raw)
     write_json(workspace.planted, planted)
-    count = sum(1 for path in workspace.raw.rglob("*") if path.is_file())
-    workspace.journal.write("recording-kept", files=count, planted=len(planted))
-    log.info("using the %d files in %s as they are", count, workspace.raw)
+    workspace.journal.write("recording-kept", files=len(files), planted=len(planted))
+    log.info("using the %d files in %s as they are", len(files), workspace.raw)
 
 
 def _finished(workspace: Workspace) -> Path:

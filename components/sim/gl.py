@@ -8,7 +8,7 @@ from typing import Any
 
 from components.core.errors import MissingDependency
 
-_APT = "Install it with: apt-get install -y libosmesa6 libegl1 libgl1 libgl1-mesa-dri"
+_APT = "Leave MUJOCO_GL unset and run: apt-get install -y libosmesa6 libegl1 libgl1 libgl1-mesa-dri"
 _PIP = "Install it with: pip install 'gripline[sim]'"
 
 
