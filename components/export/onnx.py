@@ -1,0 +1,59 @@
+"""A torch policy as one ONNX graph with a free batch axis. The same weights give the same bytes."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from components.bundle.contract import Contract
+from components.core.errors import ContractError
+from components.export.graph import serialise
+
+# With an example batch of 1 the exporter would take the axis for a constant.
+EXAMPLE_BATCH = 2
+_REGISTRATION = "torch.onnx._internal.exporter._registration"
+
+
+def to_onnx(module: nn.Module, contract: Contract, example: dict[str, npt.NDArray]) -> bytes:
+    """The serialised graph. `example`: tensors of `PolicyTransforms.inputs` with a batch of at least 2."""
+    tensors = tuple(torch.from_numpy(np.ascontiguousarray(example[name][:EXAMPLE_BATCH])) for name in contract.inputs)
+    if len(tensors[0]) < EXAMPLE_BATCH:
+        raise ContractError(f"an example batch of {len(tensors[0])} fixes the batch axis; {EXAMPLE_BATCH} are needed")
+    batch = torch.export.Dim("batch")
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            module.eval(),
+            tensors,
+            dynamo=True,
+            opset_version=contract.opset,
+            input_names=list(contract.inputs),
+            output_names=list(contract.outputs),
+            dynamic_shapes=tuple({0: batch} for _ in tensors),
+            verbose=False,
+        )
+    if program is None:
+        raise ContractError("the exporter returned no graph")
+    return serialise(program.model_proto)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drops what the exporter says about itself: torchvision's absence, and its own deprecated calls."""
+    registration = logging.getLogger(_REGISTRATION)
+    level = registration.level
+    registration.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`", category=FutureWarning)
+            # Three inputs share one batch axis on purpose.
+            warnings.filterwarnings("ignore", message="# The axis name: batch will not be used", category=UserWarning)
+            yield
+    finally:
+        registration.setLevel(level)
