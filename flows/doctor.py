@@ -94,7 +94,7 @@ def _serving() -> Finding:
         found = find_environment()
     except GriplineError as error:
         return _finding("serving environment (Triton, Envoy)", False, error.message, "make setup")
-    return _finding("serving environment (Triton, Envoy)", True, str(found.root), "make setup")
+    return _finding("serving environment (Triton, Envoy)", True, found.prefix.name, "make setup")
 
 
 def _disk() -> Finding:

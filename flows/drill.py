@@ -7,6 +7,8 @@ import sys
 from typing import Any
 
 from components.core.errors import StageFailed, UsageError
+from deploy.rollout.log import load_state
+from deploy.rollout.plan import Decision
 from flows.release import Plant, release_version
 
 
@@ -26,4 +28,5 @@ def run_drill(plant: Plant, sigma: float) -> dict[str, Any]:
         raise StageFailed("the degraded copy could not be made", hint="The reason stands above")
     version = plant.registry.register(target, drill=True)
     entry = release_version(plant, version.version, drill=True)
-    return {**entry, "wanted": "rolled_back"}
+    found_out = load_state(plant.workspace, entry["rollout"]).plan.decision is Decision.FAIL
+    return {**entry, "outcome": entry["outcome"] if found_out else "missed", "wanted": "rolled_back"}

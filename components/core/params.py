@@ -66,7 +66,12 @@ class Checks(Section):
     dropped_share_max: Share
     clock_jitter_max: Annotated[float, Field(ge=0)]
     state_jump_max_m: Annotated[float, Field(gt=0)]
+    # Largest change of the command from a tick to the next: Euclidean, over all dimensions.
     action_jump_max: Annotated[float, Field(gt=0)]
+    # Ticks by which motion may follow its command.
+    action_lag_max_frames: Count
+    # Largest distance in time between a tick and a sample used for it that is no fault yet.
+    misalignment_max_ms: Annotated[float, Field(gt=0)]
     rate_tolerance: Share
     min_episodes_per_task: Count
     max_quarantined_share: Share
@@ -145,6 +150,10 @@ class Rollout(Section):
     robots: Positive
     seed: int
     lease_s: Annotated[float, Field(gt=0)]
+    # How long a slot that gets no new episodes may take to end the running ones.
+    drain_s: Annotated[float, Field(gt=0)]
+    # A rollout without a finished episode for that long is paused: no data is never success.
+    evidence_timeout_s: Annotated[float, Field(gt=0)]
 
 
 class Params(Section):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as triton
 
+from components.core.errors import ContractError
+
 MODEL = "policy"
 # Echoed by the robot from the second request of an episode on; the gateway routes by it.
 VERSION_HEADER = "x-policy-version"
@@ -51,7 +53,9 @@ def connect(url: str) -> triton.InferenceServerClient:
 
 
 def stack_images(images: Mapping[str, np.ndarray], cameras: Sequence[str]) -> np.ndarray:
-    """{camera: uint8 [B,H,W,3]} -> uint8 [B,K,H,W,3] in the order of `cameras`."""
+    """{camera: uint8 [B,H,W,3]} -> uint8 [B,K,H,W,3] in the order of `cameras`. Raises `ContractError` for others."""
+    if different := sorted(images.keys() ^ set(cameras)):
+        raise ContractError(f"camera {different[0]!r} is in only one of images and policy, which takes {list(cameras)}")
     return np.stack([images[camera] for camera in cameras], axis=1)
 
 

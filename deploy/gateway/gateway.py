@@ -60,6 +60,10 @@ class GatewayFiles:
     def bootstrap(self) -> Path:
         return self.folder / "bootstrap.json"
 
+    @property
+    def log(self) -> Path:
+        return self.folder / "envoy.log"
+
     def write(self, routes: Routes | None, slots: Slots) -> str:
         """Writes everything, each file atomically; returns the revision of the routes."""
         self._write_endpoints(slots)
@@ -72,10 +76,19 @@ class GatewayFiles:
         Raises `ServerError` with Envoy's reason where it does not take them.
         """
         if self._write_endpoints(slots):
-            _await(gateway, lambda: _ports(slots) == _known_ports(gateway), "the endpoints")
+            self._await(gateway, lambda: _ports(slots) == _known_ports(gateway), "the endpoints")
+        refused = admin.rejections(gateway.admin_port)
         revision = self._write_routes(routes, slots)
-        # The gateway has one worker thread, so its own answer is the proof.
-        _await(gateway, lambda: admin.routes_in_force(gateway.port)["revision"] == revision, "the routes")
+
+        def in_force() -> bool:
+            # The gateway has one worker thread, so its own answer is the proof.
+            if admin.routes_in_force(gateway.port)["revision"] == revision:
+                return True
+            if admin.rejections(gateway.admin_port) > refused:
+                raise ServerError(f"the gateway refuses the routes: {self._refusal()}", where=gateway.url)
+            return False
+
+        self._await(gateway, in_force, "the routes")
 
     def validate(self, environment: ServingEnvironment, routes: Routes | None, slots: Slots) -> None:
         """Has Envoy read bootstrap and routes without starting. Raises `ServerError` with what it says."""
@@ -102,6 +115,27 @@ class GatewayFiles:
         _write(config.routes_file(self.folder), resource)
         return revision
 
+    def _refusal(self) -> str:
+        """The reason that Envoy logs below the refused configuration."""
+        reasons = [line[2:] for line in tail(self.log, 10_000).splitlines() if line.startswith(": ")]
+        return reasons[-1][-400:] if reasons else f"see {self.log}"
+
+    def _await(self, gateway: Gateway, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _IN_FORCE_S
+        while time.monotonic() < deadline:
+            try:
+                if done():
+                    return
+            except OSError as error:
+                if not gateway.process.alive:
+                    raise ServerError(
+                        f"the gateway died: {error}", where=gateway.url, hint="Ensure it again"
+                    ) from error
+            time.sleep(_POLL_S)
+        raise ServerError(
+            f"the gateway does not take {what} within {_IN_FORCE_S:g} s", where=gateway.url, hint=f"See {self.log}"
+        )
+
 
 def start_gateway(
     environment: ServingEnvironment, files: GatewayFiles, ports: tuple[int, int] | None, timeout_s: float
@@ -112,18 +146,19 @@ def start_gateway(
     port, admin_port = ports or free_ports(2)
     for taken in filter(port_in_use, (port, admin_port)):
         raise Busy(f"port {taken} is in use", where="127.0.0.1", hint="Stop who listens there, then try again")
-    log = files.folder / "envoy.log"
     write_json(files.bootstrap, config.bootstrap(files.folder, port, admin_port))
-    log.unlink(missing_ok=True)
+    files.log.unlink(missing_ok=True)
     argv = [str(environment.envoy), "-c", str(files.bootstrap)]
     # One worker carries thousands of requests a second.
     argv += ["--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
-    gateway = Gateway(spawn(argv, env=environment.variables(), log=log), port, admin_port)
+    gateway = Gateway(spawn(argv, env=environment.variables(), log=files.log), port, admin_port)
     deadline = time.monotonic() + timeout_s
     while not gateway.ready:
-        if not gateway.process.alive or time.monotonic() > deadline:
+        ended = not gateway.process.alive
+        if ended or time.monotonic() > deadline:
             gateway.stop()
-            raise ServerError(f"the gateway did not start:\n{tail(log, 5)}", where=str(log))
+            what = "ended at once" if ended else f"was not ready within {timeout_s:g} s"
+            raise ServerError(f"the gateway {what}:\n{tail(files.log, 5)}", where=str(files.log))
         time.sleep(_POLL_S)
     return gateway
 
@@ -153,17 +188,3 @@ def _ports(slots: Slots) -> dict[tuple[str, str], int | None]:
 
 def _known_ports(gateway: Gateway) -> dict[tuple[str, str], int | None]:
     return {(slot, protocol): admin.endpoint(gateway.admin_port, slot, protocol) for slot, protocol in _ports({})}
-
-
-def _await(gateway: Gateway, done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _IN_FORCE_S
-    while time.monotonic() < deadline:
-        try:
-            if done():
-                return
-        except OSError as error:
-            if not gateway.process.alive:
-                raise ServerError(f"the gateway is down: {error}", where=gateway.url, hint="Start it again") from error
-        time.sleep(_POLL_S)
-    reason = admin.rejection(gateway.admin_port) or f"not in force after {_IN_FORCE_S:g} s"
-    raise ServerError(f"the gateway does not take {what}: {reason}", where=gateway.url)

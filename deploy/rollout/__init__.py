@@ -1,0 +1,1 @@
+"""A judged, reversible rollout: shadow, canary, verdict, promotion or rollback."""

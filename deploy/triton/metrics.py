@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from components.core.errors import ServerError
 from deploy.client.wire import MODEL
 
+# The model's own counter, with outcome="success" or "failure": to tritonserver an error that is answered is a success.
+OUTCOMES = "gripline_requests"
 _LINE = re.compile(r"^(?P<name>\w+)\{(?P<labels>[^}]*)\} (?P<value>\S+)$")
 
 
@@ -25,16 +27,17 @@ class SlotStats:
 
 
 def parse_metrics(text: str) -> SlotStats:
-    """Sums the counters of the policy over versions and reasons."""
-    totals: dict[str, float] = {}
-    for line in text.splitlines():
-        match = _LINE.match(line)
-        if match and f'model="{MODEL}"' in match["labels"]:
-            totals[match["name"]] = totals.get(match["name"], 0.0) + float(match["value"])
+    """Sums what the model counted, and the failures that never came as far as the model."""
+    lines = [match for match in map(_LINE.match, text.splitlines()) if match]
+
+    def total(name: str, label: str) -> int:
+        return sum(int(float(line["value"])) for line in lines if line["name"] == name and label in line["labels"])
+
+    policy = f'model="{MODEL}"'
     return SlotStats(
-        int(totals.get("nv_inference_request_success", 0)),
-        int(totals.get("nv_inference_request_failure", 0)),
-        int(totals.get("nv_inference_pending_request_count", 0)),
+        total(OUTCOMES, 'outcome="success"'),
+        total(OUTCOMES, 'outcome="failure"') + total("nv_inference_request_failure", policy),
+        total("nv_inference_pending_request_count", policy),
     )
 
 

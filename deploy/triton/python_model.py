@@ -34,13 +34,18 @@ class TritonPythonModel:
         self._version = parameters["policy_version"].encode()
         self._digest = self._bundle.digest.encode()
         self._cameras = tuple(json.loads(parameters["cameras"]))
+        # tritonserver counts a request that is answered with an error as a success, so the model counts by itself.
+        self._family = backend.MetricFamily(
+            name=parameters["metric"], description="Requests by outcome", kind=backend.MetricFamily.COUNTER
+        )
+        self._outcomes = {name: self._family.Metric(labels={"outcome": name}) for name in ("success", "failure")}
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answers a batch of requests in one run of the network; a bad one is refused alone."""
         inputs: list[tuple[dict[str, Any], int] | Exception] = [self._read(request) for request in requests]
         good = [entry for entry in inputs if not isinstance(entry, Exception)]
         answers = iter(self._act(good))
-        return [_respond(entry if isinstance(entry, Exception) else next(answers)) for entry in inputs]
+        return [self._respond(entry if isinstance(entry, Exception) else next(answers)) for entry in inputs]
 
     def _read(self, request: Any) -> tuple[dict[str, Any], int] | Exception:
         images, state, instruction = (
@@ -81,9 +86,10 @@ class TritonPythonModel:
             backend.Tensor("bundle_digest", np.full(rows, self._digest, dtype=np.object_)),
         ]
 
-
-def _respond(answer: list[Any] | Exception) -> Any:
-    if isinstance(answer, Exception):
+    def _respond(self, answer: list[Any] | Exception) -> Any:
+        if not isinstance(answer, Exception):
+            self._outcomes["success"].increment(1)
+            return backend.InferenceResponse(output_tensors=answer)
+        self._outcomes["failure"].increment(1)
         code = backend.TritonError.INVALID_ARG if isinstance(answer, _Refused) else backend.TritonError.INTERNAL
         return backend.InferenceResponse(output_tensors=[], error=backend.TritonError(str(answer), code))
-    return backend.InferenceResponse(output_tensors=answer)

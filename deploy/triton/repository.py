@@ -16,6 +16,7 @@ from components.core.files import replace_dir
 from components.core.spec import Embodiment
 from deploy.client.wire import MODEL
 from deploy.triton.environment import PROJECT_ROOT
+from deploy.triton.metrics import OUTCOMES
 
 MAX_BATCH = 8
 # A robot waits at most this long for others to share a run of the network; one run takes several milliseconds.
@@ -74,6 +75,7 @@ def _parameters(policy: ServedPolicy) -> dict[str, str]:
         "bundle": str(policy.bundle),
         "bundle_digest": policy.digest,
         "policy_version": policy.version,
+        "metric": OUTCOMES,
         "cameras": json.dumps(policy.embodiment.observation.cameras),
     }
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from tritonclient.utils import InferenceServerException
 
 from components.core.errors import ServerError
+from components.core.files import sha256_bytes
 from deploy.client.wire import MODEL, connect
 from deploy.process import ServerProcess, find_running, free_ports, port_in_use, spawn, tail
 from deploy.triton.environment import ServingEnvironment, prepare_backends
 
+_SHARED_MEMORY = Path("/dev/shm")
 _POLL_S = 0.05
 EXIT_TIMEOUT_S = 5
 # Between choosing a free port and listening on it somebody else may take it.
@@ -67,6 +69,7 @@ def start_server(environment: ServingEnvironment, folder: Path, backends: Path, 
             return server
         taken = not server.process.alive and any(port_in_use(port) for port in vars(server.ports).values())
         server.process.stop(EXIT_TIMEOUT_S)
+        sweep_server(folder)
         if not taken:
             break
     raise ServerError(_reason(log, timeout_s), where=str(log), hint="The log says more")
@@ -77,9 +80,15 @@ def repository_folder(folder: Path) -> Path:
 
 
 def sweep_server(folder: Path) -> None:
-    """Stops servers of this folder that a killed controller started and could not note down."""
+    """Stops servers of this folder that nobody noted down, and frees the shared memory that a killed one leaves."""
     for process in find_running(_repository_argument(repository_folder(folder))):
         process.stop(EXIT_TIMEOUT_S)
+    for region in _SHARED_MEMORY.glob(f"{_region_prefix(repository_folder(folder))}*"):
+        region.unlink(missing_ok=True)
+
+
+def _region_prefix(repository: Path) -> str:
+    return f"gripline_{sha256_bytes(str(repository).encode())[:16]}_"
 
 
 def _repository_argument(repository: Path) -> str:
@@ -93,6 +102,7 @@ def _launch(environment: ServingEnvironment, repository: Path, backends: Path, l
         str(environment.tritonserver),
         _repository_argument(repository),
         f"--backend-directory={backends}",
+        f"--backend-config=python,shm-region-prefix-name={_region_prefix(repository)}",
         "--model-control-mode=none",
         "--disable-auto-complete-config",
         "--grpc-address=127.0.0.1",

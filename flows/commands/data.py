@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.commands.options import Json
+
+
+class Container(StrEnum):
+    MCAP = "mcap"
+    HDF5 = "hdf5"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,18 +25,20 @@ def record(
     task: Annotated[str, typer.Option("--task", help="One of the simulated tasks, for example drawer-open.")],
     count: Annotated[int, typer.Option("-n", "--episodes", min=1, help="Episodes to record.")] = 1,
     out: Annotated[Path, typer.Option("--out", help="Folder for the recordings.")] = Path("recordings"),
-    container: Annotated[str, typer.Option("--format", help="mcap or hdf5.")] = "mcap",
-    seed: Annotated[int, typer.Option(help="Seed of the first episode.")] = 0,
+    container: Annotated[Container, typer.Option("--format", help="What to write.")] = Container.MCAP,
+    seed: Annotated[int | None, typer.Option(help="Another seed, another recording.")] = None,
     json: Json = False,
 ) -> None:
     """Record demonstrations in a simulated robot cell, as ROS 2 MCAP or robomimic HDF5."""
+    from components.core.params import load_params
+    from components.core.workspace import find_workspace
     from components.record.recorder import record_task
     from flows.output import emit, results_only
 
     with results_only() as stdout:
-        files = record_task(task, count, out, container, seed=seed)
-        found = {"episodes": count, "files": [str(path) for path in files]}
-        emit(stdout, found, as_json=json, text="\n".join(found["files"]))
+        raw = load_params(find_workspace().root / "params.yaml").raw
+        files = [str(path) for path in record_task(task, count, out, container.value, raw=raw, seed=seed)]
+        emit(stdout, {"episodes": count, "files": files}, as_json=json, text="\n".join(files))
 
 
 def inspect(path: Path, json: Json = False) -> None:

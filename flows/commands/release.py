@@ -42,7 +42,7 @@ def register(bundle: Annotated[Path, typer.Argument(help="Folder of a sealed bun
 
 
 def serve(stop: Annotated[bool, typer.Option("--stop", help="Stop the servers.")] = False, json: Json = False) -> None:
-    """Serve the champion: Triton and Envoy on loopback, in the background. Again: adopts what runs, restarts what died."""
+    """Serve the champion: Triton and Envoy on loopback, in the background; restarts what died."""
     from deploy.rollout.serve import ensure_serving
     from flows.output import emit, results_only
 
@@ -68,9 +68,9 @@ def drill(
     sigma: Annotated[float, typer.Option(help="Noise on the arm's actions; 0.7 about halves the success.")] = 0.7,
     json: Json = False,
 ) -> None:
-    """Prove the rollback: a degraded copy of the champion is rolled out and must be found out. It can never be promoted.
+    """Prove the rollback: a degraded copy of the champion is rolled out and must be found out.
 
-    Exit 0 where it was rolled back by a verdict, 1 where it was not.
+    The copy can never be promoted. Exit 0 where it was rolled back by a verdict, 1 where it was not.
     """
     from flows.drill import run_drill
 
@@ -146,9 +146,9 @@ def _released(act: Any, json: bool) -> None:
             if not was_serving:
                 plant.serving.stop()
         wanted = entry.pop("wanted", "promoted")
-        text = (
-            f"version {entry['version']}: {entry['outcome']}, {entry['reason']}\n{entry['numbers']}\n{entry['report']}"
-        )
+        lines = [f"version {entry['version']}: {entry['outcome']}, {entry['reason']}"]
+        lines += [f"  {key}: {value}" for key, value in entry["numbers"].items()] + [entry["report"]]
+        text = "\n".join(lines)
         emit(stdout, entry, as_json=json, text=text)
     if entry["outcome"] not in (wanted, "bootstrap"):
         raise typer.Exit(1)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from components.core.records import Record, write_record
 from components.core.spec import SAWYER_CELL
 from components.core.workspace import Workspace
 from components.transforms.chain import PolicyTransforms
+from deploy.client.client import EpisodeRecord, PolicyClient, PolicyUnavailable
 from deploy.serving import Serving
 from deploy.triton.environment import find_environment
 
@@ -142,3 +146,68 @@ def serving(workspace: Workspace, params: Params, require_servers: None) -> Iter
     found = Serving.attach(workspace, params)
     yield found
     found.stop()
+
+
+@dataclass
+class Answered:
+    """One answered request: when it was sent, which of its episode it was, and which version answered."""
+
+    sent: float
+    episode: int
+    step: int
+    version: str
+
+
+class Fleet:
+    """Robots in threads, each running one episode after another through the gateway until told to stop."""
+
+    def __init__(self, url: str, timeout_s: float, robots: int, steps: int) -> None:
+        self.answered: list[Answered] = []
+        self.records: list[EpisodeRecord] = []
+        self.errors: list[str] = []
+        self._arguments = (url, timeout_s, steps)
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(robot,)) for robot in range(robots)]
+
+    @property
+    def switches(self) -> int:
+        """Episodes that more than one version answered."""
+        return sum(len(record.versions) > 1 for record in self.records)
+
+    def __enter__(self) -> Fleet:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, robot: int) -> None:
+        url, timeout_s, steps = self._arguments
+        images = {camera: np.full((96, 96, 3), robot, np.uint8) for camera in ("fixed", "wrist")}
+        episode = robot * 1_000_000
+        with PolicyClient(url, timeout_s) as client:
+            while not self._stop.is_set():
+                client.begin_episode(INSTRUCTIONS[0])
+                episode += 1
+                for step in range(steps):
+                    sent = time.monotonic()
+                    try:
+                        chunk = client.act(images, np.array([0.0, 0.6, 0.2, 0.5], np.float32))
+                    except PolicyUnavailable as error:
+                        self.errors.append(str(error))
+                        time.sleep(0.02)
+                    else:
+                        self.answered.append(Answered(sent, episode, step, chunk.version))
+                self.records.append(client.end_episode("success"))
+
+
+FleetMaker = Callable[..., Fleet]
+
+
+@pytest.fixture
+def make_fleet(serving: Serving, params: Params) -> FleetMaker:
+    """`make_fleet(robots=..., steps=...)`: a context within which robots ask the gateway."""
+    return lambda robots=6, steps=6: Fleet(serving.url, params.serving.request_timeout_s, robots, steps)
