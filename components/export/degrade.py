@@ -5,7 +5,9 @@ Only closed-loop success suffers. That is its purpose: no check before the canar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +16,13 @@ import numpy.typing as npt
 import onnx
 
 from components.bundle.bundle import load_bundle
-from components.bundle.contract import Contract
+from components.bundle.contract import Contract, read_contract
 from components.bundle.write import GRAPH_NAME
 from components.core.errors import UsageError
 from components.core.files import read_json
+from components.core.stage import configure_logging, exit_code_of
 from components.export.assemble import Bundled, assemble
-from components.export.degradations import Degradation
+from components.export.degradations import ActionNoise, Degradation
 from components.export.graph import serialise
 from components.export.observations import Observations
 
@@ -72,3 +75,24 @@ def degraded_graph(graph: bytes, degradation: Degradation, contract: Contract) -
     model.graph.node.extend(added.nodes)
     model.graph.initializer.extend(added.constants)
     return serialise(model)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`SOURCE TARGET SIGMA`: noise on every action dimension that is a step from where the robot is."""
+    parser = argparse.ArgumentParser(prog="python -m components.export.degrade", description=__doc__)
+    parser.add_argument("source", type=Path, help="a sealed bundle")
+    parser.add_argument("target", type=Path, help="folder for the degraded copy; replaced where it exists")
+    parser.add_argument("sigma", type=float, help="RMS of the error, in normalised action units (1 is half the range)")
+    given = parser.parse_args(arguments)
+    configure_logging()
+    try:
+        groups = read_contract(given.source).embodiment.action.groups
+        names = tuple(name for group in groups if group.representation == "step_delta" for name in group.names)
+        degrade(given.source, given.target, ActionNoise(given.sigma, names))
+    except Exception as error:
+        return exit_code_of(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from components.bundle.session import PolicySession
 from components.core.errors import UsageError
 from components.core.files import read_json
 from components.export.degradations import ActionLag, ActionNoise, Degradation
-from components.export.degrade import degrade, degraded_graph
+from components.export.degrade import degrade, degraded_graph, main
 from components.export.observations import Observations
 
 Observe = Callable[..., Observations]
@@ -56,6 +58,23 @@ def test_a_degraded_bundle_is_not_degraded_again(original: Bundle, tmp_path: Pat
     degrade(original.folder, tmp_path / "drill", ActionLag(2))
     with pytest.raises(UsageError, match="degraded already"):
         degrade(tmp_path / "drill", tmp_path / "worse", ActionLag(2))
+
+
+def test_the_command_degrades_the_dimensions_that_are_steps(
+    original: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    assert main([str(original.folder), str(tmp_path / "drill"), "0.4"]) == 0
+    noise = {"kind": "action_noise", "sigma": 0.4, "names": ["dx", "dy", "dz"]}
+    assert load_bundle(tmp_path / "drill").record.attrs["degradation"] == noise
+    assert main([str(original.folder), str(tmp_path / "drill"), "0"]) == 2
+    assert "changes nothing" in caplog.text
+    assert main([str(tmp_path / "nowhere"), str(tmp_path / "drill"), "0.4"]) == 3
+    assert load_bundle(tmp_path / "drill").record.attrs["degradation"] == noise
+
+
+def test_a_drill_needs_no_torch(project: Path):
+    probe = "import sys, components.export.degrade; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], cwd=project, check=False, timeout=120).returncode == 0
 
 
 @given(
