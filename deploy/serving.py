@@ -175,9 +175,15 @@ class Serving:
         if state.gateway is None:
             self._files.write(state.routes, state.addresses)
             return
-        if not state.gateway.process.alive:
-            state = self._start_gateway(state)
-        self._files.apply(_require(state.gateway), state.routes, state.addresses)
+        if state.gateway.process.alive:
+            try:
+                self._files.apply(state.gateway, state.routes, state.addresses)
+                return
+            except ServerError:
+                if state.gateway.process.alive:
+                    raise
+        started = self._start_gateway(state)
+        self._files.apply(_require(started.gateway), started.routes, started.addresses)
 
     def _start_gateway(self, state: ServingState) -> ServingState:
         environment = find_environment(self.workspace.root)
@@ -216,13 +222,22 @@ class Serving:
         self._stop_slot(slot, current)
 
     def _under_way(self, slot: str) -> int:
-        """Requests at the slot that are not answered yet, as gateway and slot see them; the dead have none."""
+        """Requests at the slot that are not answered yet, as gateway and slot see them; the dead have none.
+
+        Where one of them lives and does not say, there may be a request: 1.
+        """
         state = self._state.read()
         count = 0
         if state.gateway is not None and state.gateway.process.alive:
-            count += admin.requests_under_way(state.gateway.admin_port, slot)
+            try:
+                count += admin.requests_under_way(state.gateway.admin_port, slot)
+            except OSError:
+                count += 1
         if slot in state.slots and state.slots[slot].server.process.alive:
-            count += read_metrics(state.slots[slot].server.ports.metrics).pending
+            try:
+                count += read_metrics(state.slots[slot].server.ports.metrics).pending
+            except ServerError:
+                count += 1
         return count
 
     def _slot(self, slot: str) -> SlotState:

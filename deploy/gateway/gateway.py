@@ -19,6 +19,7 @@ from deploy.triton.environment import ServingEnvironment
 _POLL_S = 0.002
 _IN_FORCE_S = 5.0
 _STOP_S = 5.0
+_AGAIN = "Ensure the gateway again"
 
 Slots = Mapping[str, SlotAddress]
 
@@ -77,14 +78,14 @@ class GatewayFiles:
         """
         if self._write_endpoints(slots):
             self._await(gateway, lambda: _ports(slots) == _known_ports(gateway), "the endpoints")
-        refused = admin.rejections(gateway.admin_port)
+        refused = self._rejections(gateway)
         revision = self._write_routes(routes, slots)
 
         def in_force() -> bool:
             # The gateway has one worker thread, so its own answer is the proof.
             if admin.routes_in_force(gateway.port)["revision"] == revision:
                 return True
-            if admin.rejections(gateway.admin_port) > refused:
+            if self._rejections(gateway) > refused:
                 raise ServerError(f"the gateway refuses the routes: {self._refusal()}", where=gateway.url)
             return False
 
@@ -115,6 +116,12 @@ class GatewayFiles:
         _write(config.routes_file(self.folder), resource)
         return revision
 
+    def _rejections(self, gateway: Gateway) -> int:
+        try:
+            return admin.rejections(gateway.admin_port)
+        except OSError as error:
+            raise ServerError(f"the gateway does not answer: {error}", where=gateway.url, hint=_AGAIN) from error
+
     def _refusal(self) -> str:
         """The reason that Envoy logs below the refused configuration."""
         reasons = [line[2:] for line in tail(self.log, 10_000).splitlines() if line.startswith(": ")]
@@ -128,9 +135,7 @@ class GatewayFiles:
                     return
             except OSError as error:
                 if not gateway.process.alive:
-                    raise ServerError(
-                        f"the gateway died: {error}", where=gateway.url, hint="Ensure it again"
-                    ) from error
+                    raise ServerError(f"the gateway died: {error}", where=gateway.url, hint=_AGAIN) from error
             time.sleep(_POLL_S)
         raise ServerError(
             f"the gateway does not take {what} within {_IN_FORCE_S:g} s", where=gateway.url, hint=f"See {self.log}"
