@@ -1,4 +1,4 @@
-"""What a running Envoy says of itself: the routes in force, requests under way, rejected configuration."""
+"""What a running Envoy says of itself: the routes in force, requests under way, known endpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import http.client
 import json
 from typing import Any
 
-from deploy.gateway.config import ROUTES_NAME, STATUS_PATH, cluster_name
+from deploy.gateway.config import STATUS_PATH, cluster_name
 
 _TIMEOUT_S = 2.0
 
@@ -49,8 +49,3 @@ def endpoint(admin_port: int, slot: str, protocol: str) -> int | None:
     hosts = {cluster["name"]: cluster.get("host_statuses", []) for cluster in clusters}
     found = hosts.get(cluster_name(slot, protocol), [])
     return int(found[0]["address"]["socket_address"]["port_value"]) if found else None
-
-
-def rejections(admin_port: int) -> int:
-    """How many route tables Envoy has refused since it started."""
-    return sum(stats(admin_port, rf"rds\.{ROUTES_NAME}\.update_rejected$").values())

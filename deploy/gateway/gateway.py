@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -78,15 +79,14 @@ class GatewayFiles:
         """
         if self._write_endpoints(slots):
             self._await(gateway, lambda: _ports(slots) == _known_ports(gateway), "the endpoints")
-        refused = self._rejections(gateway)
         revision = self._write_routes(routes, slots)
 
         def in_force() -> bool:
             # The gateway has one worker thread, so its own answer is the proof.
             if admin.routes_in_force(gateway.port)["revision"] == revision:
                 return True
-            if self._rejections(gateway) > refused:
-                raise ServerError(f"the gateway refuses the routes: {self._refusal()}", where=gateway.url)
+            if refusal := self._refusal(revision):
+                raise ServerError(f"the gateway refuses the routes: {refusal}", where=gateway.url)
             return False
 
         self._await(gateway, in_force, "the routes")
@@ -116,16 +116,11 @@ class GatewayFiles:
         _write(config.routes_file(self.folder), resource)
         return revision
 
-    def _rejections(self, gateway: Gateway) -> int:
-        try:
-            return admin.rejections(gateway.admin_port)
-        except OSError as error:
-            raise ServerError(f"the gateway does not answer: {error}", where=gateway.url, hint=_AGAIN) from error
-
-    def _refusal(self) -> str:
-        """The reason that Envoy logs below the refused configuration."""
-        reasons = [line[2:] for line in tail(self.log, 10_000).splitlines() if line.startswith(": ")]
-        return reasons[-1][-400:] if reasons else f"see {self.log}"
+    def _refusal(self, revision: str) -> str:
+        """Why Envoy refused this table; it logs such a table, and the reason below it. "" where it did not."""
+        _, seen, after = self.log.read_text(errors="replace").rpartition(revision)
+        reasons = [line[2:] for line in after.splitlines() if line.startswith(": ")]
+        return reasons[0][-400:] if seen and reasons else ""
 
     def _await(self, gateway: Gateway, done: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _IN_FORCE_S
@@ -175,10 +170,17 @@ def sweep_gateway(files: GatewayFiles) -> None:
 
 
 def _write(path: Path, resource: dict[str, Any]) -> bool:
-    """Whether the file changed. Its version is a digest of its content, so an equal version is an equal file."""
+    """Whether the file changed. Its version is a digest of its content, so an equal version is an equal file.
+
+    Renamed in, but not forced to the disk, which would be most of the time that a change of routes takes: what must
+    survive a power cut is the state that these files are made from, and a start makes them anew.
+    """
     if path.is_file() and f'"{resource["version_info"]}"' in path.read_text():
         return False
-    write_json(path, resource)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(resource))
+    partial.replace(path)
     return True
 
 
