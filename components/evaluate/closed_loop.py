@@ -1,0 +1,157 @@
+"""Rollouts of bundles in simulated cells, spread over processes."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from components.bundle.bundle import Bundle, load_bundle
+from components.core.children import die_with_parent
+from components.core.errors import StageFailed
+from components.core.params import Evaluate, workers
+from components.core.spec import SAWYER_CELL
+from components.sim.cell import Cell, Observation
+from components.sim.rollout import run_episode
+from components.sim.tasks import task as task_named
+
+# Rollouts that a process takes at a time: few enough to share the load, many enough to keep a cell busy.
+_BATCH = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`count` rollouts of the bundle in `folder` on one task, with the seeds first_seed, first_seed + 1, ..."""
+
+    policy: str
+    folder: Path
+    task: str
+    count: int
+
+
+@dataclass(frozen=True, order=True)
+class Rollout:
+    """One closed-loop episode; `steps`: control steps taken, `replans`: how often the policy was asked."""
+
+    policy: str
+    task: str
+    seed: int
+    instruction: str
+    success: bool
+    steps: int
+    replans: int
+
+
+def run_plans(plans: Sequence[Plan], params: Evaluate) -> list[Rollout]:
+    """All rollouts, sorted by policy, task and seed. They depend on the bundles, the seeds and `params` alone."""
+    from tqdm import tqdm
+
+    parts = [part for plan in plans for part in _parts(plan, params.seed)]
+    total = sum(len(seeds) for _, seeds in parts)
+    done: list[Rollout] = []
+    with tqdm(total=total, unit="rollout", desc="evaluate", disable=None) as progress:
+        for rollouts in _each(parts, params):
+            done.extend(rollouts)
+            progress.update(len(rollouts))
+    return sorted(done)
+
+
+def _parts(plan: Plan, first_seed: int) -> Iterator[tuple[Plan, tuple[int, ...]]]:
+    seeds = range(first_seed, first_seed + plan.count)
+    for start in range(0, plan.count, _BATCH):
+        yield plan, tuple(seeds[start : start + _BATCH])
+
+
+def _each(parts: Sequence[tuple[Plan, tuple[int, ...]]], params: Evaluate) -> Iterator[list[Rollout]]:
+    count = min(workers(), len(parts))
+    if count <= 1:
+        with Bench() as bench:
+            yield from (bench.run(plan, seeds, params) for plan, seeds in parts)
+        return
+    # Spawned, not forked: a forked OpenGL context or thread pool would be shared and break.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_open_bench, initargs=(os.getpid(),)) as pool:
+        try:
+            pending = [pool.submit(_run_in_worker, plan, seeds, params) for plan, seeds in parts]
+            for future in as_completed(pending):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise StageFailed(
+                "an evaluation process was killed", hint="Was memory short? Set GRIPLINE_WORKERS=1 and run again"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Bench:
+    """Cells and bundles that stay open between rollouts."""
+
+    def __init__(self) -> None:
+        self._cells: dict[str, Cell] = {}
+        self._bundles: dict[Path, Bundle] = {}
+
+    def run(self, plan: Plan, seeds: Sequence[int], params: Evaluate) -> list[Rollout]:
+        cell, bundle = self._cell(plan.task), self._bundle(plan.folder)
+        return [_rollout(cell, bundle, plan, seed, params) for seed in seeds]
+
+    def close(self) -> None:
+        for cell in self._cells.values():
+            cell.close()
+        self._cells = {}
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cell(self, task: str) -> Cell:
+        if task not in self._cells:
+            self._cells[task] = Cell(task)
+        return self._cells[task]
+
+    def _bundle(self, folder: Path) -> Bundle:
+        if folder not in self._bundles:
+            self._bundles[folder] = load_bundle(folder, threads=1, expect=SAWYER_CELL)
+        return self._bundles[folder]
+
+
+def _rollout(cell: Cell, bundle: Bundle, plan: Plan, seed: int, params: Evaluate) -> Rollout:
+    def act(observation: Observation, instruction: str) -> npt.NDArray[np.float32]:
+        images = {camera: image[np.newaxis] for camera, image in observation.images.items()}
+        return bundle.act(images, observation.state[np.newaxis], [instruction])[0]
+
+    instruction = task_named(plan.task).phrasing(seed - params.seed)
+    outcome = run_episode(cell, act, seed=seed, instruction=instruction, execute=params.execute, horizon=params.horizon)
+    return Rollout(plan.policy, plan.task, seed, instruction, outcome.success, outcome.steps, outcome.replans)
+
+
+_bench: Bench | None = None
+
+
+def _open_bench(parent_pid: int) -> None:
+    global _bench
+    die_with_parent(parent_pid)
+    _bench = Bench()
+
+
+def _run_in_worker(plan: Plan, seeds: tuple[int, ...], params: Evaluate) -> list[Rollout]:
+    if _bench is None:
+        raise StageFailed("the evaluation process was not set up")
+    return _bench.run(plan, seeds, params)
+
+
+def by_policy_and_task(rollouts: Sequence[Rollout]) -> dict[str, dict[str, list[Rollout]]]:
+    """policy -> task -> its rollouts by seed."""
+    grouped: dict[str, dict[str, list[Rollout]]] = {}
+    for (policy, task), group in itertools.groupby(sorted(rollouts), key=lambda one: (one.policy, one.task)):
+        grouped.setdefault(policy, {})[task] = list(group)
+    return grouped
