@@ -1,0 +1,1 @@
+"""Robots: the policy client and its wire contract."""

@@ -1,0 +1,1 @@
+"""The gateway: Envoy and the routes that it follows."""

@@ -1,0 +1,1 @@
+"""The slots: tritonserver processes, one policy each."""
