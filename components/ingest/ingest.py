@@ -21,7 +21,7 @@ from components.dataset.writer import DatasetWriter
 from components.formats.registry import recording_files, source_uri
 from components.ingest.pool import Workers
 from components.ingest.split import Candidate, assign
-from components.ingest.work import Part, Quarantined, Source, Surveyed, Worker
+from components.ingest.work import Part, Quarantined, Source, Surveyed, Worker, crashed
 
 QUARANTINE = "meta/gripline/quarantine.jsonl"
 METRICS = "ingest.json"
@@ -63,18 +63,22 @@ def run(workspace: Workspace, params: Params) -> None:
     )
 
 
-def ingest(sources: Sequence[Path], out: Path, params: Ingest, body: Embodiment) -> IngestReport:
+def ingest(
+    sources: Sequence[Path], out: Path, params: Ingest, body: Embodiment, *, processes: int | None = None
+) -> IngestReport:
     """Writes the dataset of all usable episodes below `sources` to `out`, which it replaces as a whole.
+
+    `processes`: as many as the machine has cores where absent; 0 works in this one.
 
     The result depends on the files and the parameters only: neither on the order of the files nor on the number of
     processes. Raises `InputError` and leaves `out` as it was where there is no file or no usable episode.
     """
     files = find_sources(sources, out)
     worker = Worker(params, body)
-    with Workers(workers()) as pool:
-        recordings, unreadable = _sorted_out(pool.map(worker.open, files))
+    with Workers(workers() if processes is None else processes) as pool:
+        recordings, unreadable = _sorted_out(pool.map(worker.open, files, crashed))
         parts = [Part(recording, part) for recording in recordings for part in recording.parts]
-        surveyed, refused = _sorted_out(_progress(pool.map(worker.survey, parts), len(parts), "survey"))
+        surveyed, refused = _sorted_out(_progress(pool.map(worker.survey, parts, crashed), len(parts), "survey"))
         chosen, duplicates = drop_duplicates(surveyed)
         quarantined = sorted([*unreadable, *refused, *duplicates], key=lambda entry: (entry.source, entry.code))
         if not chosen:

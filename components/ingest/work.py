@@ -103,6 +103,11 @@ class Worker:
         )
 
 
+def crashed(what: Source | Part, reason: str) -> Quarantined:
+    """For a file or episode that took its reader down."""
+    return Quarantined(what.uri, "reader_crashed", f"the library that reads this format {reason} on it")
+
+
 def _quarantined(uri: str, error: FormatError) -> Quarantined:
     place = "" if error.where in (None, uri) else f"{error.where}: "
     return Quarantined(uri, error.code, place + error.message)

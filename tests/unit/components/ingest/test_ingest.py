@@ -31,11 +31,6 @@ PARAMS = Ingest.model_validate(
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRIPLINE_WORKERS", "1")
-
-
 @pytest.fixture
 def raw(recordings: ModuleType, tmp_path: Path) -> Path:
     """Two MCAP files and an HDF5 file of three demos: five episodes of two tasks."""
@@ -49,8 +44,8 @@ def raw(recordings: ModuleType, tmp_path: Path) -> Path:
     return folder
 
 
-def run(raw: Path, out: Path, **params: Any) -> IngestReport:
-    return ingest([raw], out, PARAMS.model_copy(update=params), SAWYER_CELL)
+def run(raw: Path, out: Path, processes: int = 0, **params: Any) -> IngestReport:
+    return ingest([raw], out, PARAMS.model_copy(update=params), SAWYER_CELL, processes=processes)
 
 
 def rows(out: Path, name: str = "episodes") -> list[dict[str, Any]]:
@@ -84,15 +79,12 @@ def test_a_mixed_folder_becomes_a_dataset(raw: Path, tmp_path: Path) -> None:
     assert quarantine(tmp_path / "out") == []
 
 
-def test_the_same_files_give_the_same_bytes_with_any_number_of_processes(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = run(raw, tmp_path / "one")
-    again = run(raw, tmp_path / "again")
-    monkeypatch.setenv("GRIPLINE_WORKERS", "2")
-    two = run(raw, tmp_path / "two")
-    assert one == again == two
-    assert tree_manifest(tmp_path / "one") == tree_manifest(tmp_path / "again") == tree_manifest(tmp_path / "two")
+def test_the_same_files_give_the_same_bytes_with_any_number_of_processes(raw: Path, tmp_path: Path) -> None:
+    reports = [run(raw, tmp_path / str(processes), processes) for processes in (0, 1, 2)]
+    reports.append(run(raw, tmp_path / "again"))
+    assert reports == reports[:1] * 4
+    trees = [tree_manifest(tmp_path / name) for name in ("0", "1", "2", "again")]
+    assert trees == trees[:1] * 4
 
 
 def test_where_the_folder_lies_does_not_matter(raw: Path, tmp_path: Path) -> None:
