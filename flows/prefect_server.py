@@ -11,7 +11,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
+from components.core.children import die_with_parent
 from components.core.errors import ServerError
 from components.core.files import read_json, write_json
 from components.core.workspace import Workspace
@@ -71,9 +73,17 @@ class PrefectServer:
         home.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
         environment = {**os.environ, **settings(self.workspace)}
+        # A run that is killed takes its server along, so that no orphan keeps a port and a database lock.
+        die = partial(die_with_parent, os.getpid())
         with (home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=die,
             )
 
     def wait(self) -> None:
