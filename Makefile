@@ -35,7 +35,10 @@ check: setup
 	lint-imports
 
 bench: setup
-	python tests/bench/run.py
+	python tests/bench/imports.py
+	python tests/bench/dataset.py
+	python tests/bench/judge.py 500
+	test ! -d data/bundles/seed-1 || python tests/bench/serving.py data/bundles/seed-1
 
 clean:
 	rm -rf build reports data .gripline .mypy_cache .ruff_cache .hypothesis .import_linter_cache
