@@ -1,0 +1,1 @@
+"""Readers of recordings: MCAP and HDF5 files become episodes."""

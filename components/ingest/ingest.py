@@ -17,6 +17,7 @@ from components.core.files import digest_json, replace_dir, write_json, write_te
 from components.core.params import Ingest, Params, workers
 from components.core.spec import Embodiment, embodiment
 from components.core.workspace import Workspace
+from components.dataset.layout import INFO
 from components.dataset.writer import DatasetWriter
 from components.formats.registry import recording_files, source_uri
 from components.ingest.pool import Workers
@@ -74,6 +75,7 @@ def ingest(
     processes. Raises `InputError` and leaves `out` as it was where there is no file or no usable episode.
     """
     files = find_sources(sources, out)
+    _require_replaceable(out)
     worker = Worker(params, body)
     with Workers(workers() if processes is None else processes) as pool:
         recordings, unreadable = _sorted_out(pool.map(worker.open, files, crashed))
@@ -118,6 +120,12 @@ def find_sources(sources: Sequence[Path], out: Path) -> list[Source]:
             "no recording", where=", ".join(map(str, sources)), hint="Record demonstrations or copy them there"
         )
     return [found[uri] for uri in sorted(found)]
+
+
+def _require_replaceable(out: Path) -> None:
+    """Only a dataset is replaced; a folder named by mistake keeps what it holds."""
+    if out.exists() and not (out.is_dir() and ((out / INFO).is_file() or not any(out.iterdir()))):
+        raise UsageError("is there already and is no dataset", where=str(out), hint="Choose another folder")
 
 
 def drop_duplicates(surveyed: Iterable[Surveyed]) -> tuple[list[Surveyed], list[Quarantined]]:

@@ -202,6 +202,15 @@ def test_a_dataset_is_never_written_into_its_source(raw: Path, tmp_path: Path, o
     assert len(list(raw.rglob("*.mcap"))) == 2
 
 
+def test_a_folder_that_is_no_dataset_is_not_replaced(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    run(raw, tmp_path / "thesis")
+    (tmp_path / "thesis/meta/info.json").unlink()
+    with pytest.raises(UsageError, match="is there already and is no dataset"):
+        run(raw, tmp_path / "thesis")
+    assert (tmp_path / "thesis/data").exists()
+
+
 def test_a_file_that_changes_meanwhile_is_noticed(recordings: ModuleType, tmp_path: Path) -> None:
     path = recordings.write_mcap(tmp_path / "raw/a.mcap", recordings.make_demo(0, steps=4))
     worker = Worker(PARAMS, SAWYER_CELL)
