@@ -1,0 +1,202 @@
+"""A dataset and its verdicts to checkpoints, through files and processes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from components.core.errors import DatasetError, RecordError
+from components.core.files import read_json, sha256_file, tree_manifest
+from components.core.params import Params, Video, load_params
+from components.core.records import read_record
+from components.core.spec import SAWYER_CELL
+from components.core.workspace import Workspace
+from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
+from components.dataset.reader import Dataset
+from components.dataset.writer import DatasetWriter
+from components.policy.checkpoint import load_policy
+from components.train.inputs import load_inputs
+from components.train.stage import run
+
+CELL = replace(SAWYER_CELL, observation=replace(SAWYER_CELL.observation, image_px=32))
+NAMES = ("seed-1", "seed-2", "blind", "untrained")
+LENGTH = 12
+
+
+def write_dataset(root: Path) -> None:
+    """Eight episodes: 0-4 to train on, 5-7 held out. State i is i + noise, so that statistics show who was used."""
+    rng = np.random.default_rng(0)
+    with DatasetWriter(root, CELL, 20, Video(codec="h264", crf=18, gop=2, pix_fmt="yuv420p")) as writer:
+        for number in range(8):
+            name = hashlib.sha256(bytes([number])).hexdigest()
+            row = dict.fromkeys(ROW_COLUMNS, "") | {"embodiment": CELL.name, "source_uri": f"{number}.mcap"}
+            row["split"] = "val" if number >= 5 else "train"
+            images = {
+                camera: rng.integers(0, 256, (LENGTH, 32, 32, 3), dtype=np.uint8) for camera in ("fixed", "wrist")
+            }
+            state = (number + rng.normal(0, 0.1, (LENGTH, 4))).astype(np.float32)
+            action = rng.uniform(-1, 1, (LENGTH, 4)).astype(np.float32)
+            words = ("open the drawer", "press the button", "pull the handle")[number % 3]
+            writer.add(EpisodeFrames(name, name, "task", words, images, state, action, np.arange(LENGTH) / 20, row))
+        writer.close()
+
+
+def write_verdicts(workspace: Workspace, *, refused: tuple[int, ...] = (), unjudged: tuple[int, ...] = ()) -> None:
+    """`refused` and `unjudged` name episodes by the number in their source."""
+    rows = []
+    for episode in Dataset.open(workspace.dataset).episodes.itertuples():
+        number = int(episode.source_uri.removesuffix(".mcap"))
+        if number not in unjudged:
+            verdict = "quarantined" if number in refused else "accepted"
+            rows.append({"episode_id": episode.episode_id, "verdict": verdict, "codes": []})
+    workspace.checks.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(workspace.checks / "verdicts.parquet", index=False)
+
+
+@pytest.fixture(scope="module")
+def params(project: Path) -> Params:
+    loaded = load_params(project / "params.yaml")
+    small = {"steps": 4, "blind_steps": 3, "batch_size": 8, "warmup_steps": 1, "seeds": (1, 2), "chunk": 4}
+    return loaded.model_copy(update={"train": loaded.train.model_copy(update=small)})
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, dataset: Path) -> Workspace:
+    """A workspace whose dataset is shared; it must not be written to."""
+    found = Workspace(tmp_path)
+    found.data.mkdir()
+    found.dataset.symlink_to(dataset)
+    write_verdicts(found, refused=(4,))
+    return found
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("trained-on") / "dataset"
+    write_dataset(root)
+    return root
+
+
+def test_checkpoints_follow_from_files_and_not_from_the_number_of_processes(workspace, params, monkeypatch):
+    monkeypatch.setenv("GRIPLINE_WORKERS", "1")
+    run(workspace, params)
+    alone = tree_manifest(workspace.train)
+    monkeypatch.setenv("GRIPLINE_WORKERS", "2")
+    run(workspace, params)
+    assert tree_manifest(workspace.train) == alone
+    assert not list(workspace.data.glob(".train*"))
+    digests = {name: read_record(workspace.train / name, "checkpoint").digest for name in NAMES}
+    assert len(set(digests.values())) == 4
+    journal = [line for line in workspace.journal.read() if line["event"] == "trained"]
+    assert [line["name"] for line in journal] == [*NAMES, *NAMES]
+    assert {line["checkpoint"] for line in journal} == set(digests.values())
+    assert all(line["samples_per_s"] > 0 and 0 < line["data_share"] < 1 for line in journal if line["steps"])
+    _assert_outputs(workspace, params)
+
+
+def _assert_outputs(workspace: Workspace, params: Params) -> None:
+    inputs = {
+        "dataset": Dataset.open(workspace.dataset).digest,
+        "verdicts": sha256_file(workspace.checks / "verdicts.parquet"),
+    }
+    for name in NAMES:
+        record = read_record(workspace.train / name, "checkpoint")
+        assert record.inputs == inputs
+        assert record.params == params.train.model_dump(mode="json")
+        episodes = pd.read_parquet(workspace.train / name / "episodes.parquet")
+        assert sorted(episodes["source_uri"]) == ["0.mcap", "1.mcap", "2.mcap", "3.mcap"]
+        assert set(episodes["split"]) == {"train"}
+    _, config, transforms = load_policy(workspace.train / "blind")
+    assert config.blind
+    np.testing.assert_allclose(transforms.state.mean, [1.5] * 4, atol=0.1)
+    assert "drawer" in transforms.tokens.vocabulary
+    with (workspace.train / "loss.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["name"], row["step"]) for row in rows] == list(zip(NAMES, ["4", "4", "3", "0"], strict=True))
+    metrics = read_json(workspace.train / "metrics.json")
+    assert {name: metrics[name]["val_loss"] for name in NAMES} == {row["name"]: float(row["val_loss"]) for row in rows}
+
+
+def test_quarantined_and_held_out_episodes_are_not_trained_on(workspace, params):
+    write_verdicts(workspace, refused=(0, 3, 6))
+    inputs = load_inputs(workspace, params.train.chunk)
+    assert sorted(inputs.train.episodes["source_uri"]) == ["1.mcap", "2.mcap", "4.mcap"]
+    assert sorted(inputs.val.episodes["source_uri"]) == ["5.mcap", "7.mcap"]
+    np.testing.assert_allclose(inputs.transforms.state.mean, [7 / 3] * 4, atol=0.1)
+    # Words of refused or held-out episodes only are not learnt.
+    assert "drawer" not in inputs.transforms.tokens.vocabulary
+
+
+@pytest.mark.parametrize(("refused", "split"), [((0, 1, 2, 3, 4), "train"), ((5, 6, 7), "val")])
+def test_no_accepted_episode_is_no_training(workspace, params, refused, split):
+    write_verdicts(workspace, refused=refused)
+    with pytest.raises(DatasetError, match=f"no accepted episode in split '{split}'"):
+        run(workspace, params)
+    assert not workspace.train.exists()
+
+
+def test_verdicts_of_another_dataset_are_refused(workspace, params):
+    write_verdicts(workspace, unjudged=(2, 6))
+    with pytest.raises(RecordError, match="2 episodes of the dataset have no verdict"):
+        run(workspace, params)
+
+
+def test_missing_verdicts_are_named(workspace, params):
+    (workspace.checks / "verdicts.parquet").unlink()
+    with pytest.raises(RecordError, match=r"verdicts\.parquet: no such file"):
+        run(workspace, params)
+
+
+@pytest.mark.kill
+def test_a_killed_training_leaves_no_process_and_the_next_run_completes_it(workspace, params, project):
+    long = yaml.safe_load((project / "params.yaml").read_text())
+    long["train"] |= params.train.model_dump(mode="json") | {"steps": 100_000, "blind_steps": 100_000}
+    (workspace.root / "params.yaml").write_text(yaml.safe_dump(long))
+    command = [sys.executable, "-m", "components.train"]
+    environment = {**os.environ, "GRIPLINE_WORKERS": "2", "PYTHONPATH": str(project)}
+    with subprocess.Popen(command, cwd=workspace.root, env=environment, stderr=subprocess.PIPE, text=True) as training:
+        children = _wait_until_it_trains(workspace, training)
+        training.send_signal(signal.SIGKILL)
+        training.wait()
+    assert len(children) == 2
+    _wait(lambda: not any(_runs(child) for child in children), "the workers are still there")
+    assert not workspace.train.exists()
+    run(workspace, params)
+    assert {path.name for path in workspace.train.iterdir()} == {*NAMES, "loss.csv", "metrics.json"}
+    assert not list(workspace.data.glob(".train*")), "what the killed run left is gone"
+
+
+def _wait_until_it_trains(workspace: Workspace, training: subprocess.Popen) -> list[int]:
+    def trains() -> bool:
+        assert training.poll() is None, training.stderr.read() if training.stderr else ""
+        return len(list(workspace.data.glob(".train.partial-*/*/metrics.jsonl"))) == 2
+
+    _wait(trains, "no metrics were written")
+    text = Path(f"/proc/{training.pid}/task/{training.pid}/children").read_text()
+    return [int(pid) for pid in text.split()]
+
+
+def _wait(condition, otherwise: str, seconds: float = 240.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.1)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
