@@ -33,6 +33,9 @@ class Check:
     meaning: str
 
 
+# How many of the judged columns hold no value in a row.
+UNMEASURED = "unmeasured"
+
 CHECKS: tuple[Check, ...] = (
     Check("nan", (Rule("nan_count", "at_most"),), "a number is NaN or infinite"),
     Check("missing_language", (Rule("instruction_words", "at_least", bound=1),), "it has no instruction"),
@@ -64,6 +67,9 @@ CHECKS: tuple[Check, ...] = (
         ),
         "what belongs to one tick was not measured at one time",
     ),
+    # Great Expectations passes over nulls, and a number that could not be measured is no pass.
+    Check("unmeasured", (Rule(UNMEASURED, "at_most"),), "a number that is to be judged is missing"),
     Check("duplicate_episode", (Rule("duplicate_of", "empty"),), "an earlier episode holds the same"),
 )
+JUDGED: tuple[str, ...] = tuple(rule.column for check in CHECKS for rule in check.rules if rule.column != UNMEASURED)
 CODES: tuple[str, ...] = tuple(check.code for check in CHECKS)

