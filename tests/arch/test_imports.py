@@ -72,8 +72,7 @@ def test_dvc_stages_depend_on_the_code_they_run(project: Path) -> None:
     stages = yaml.safe_load((project / "dvc.yaml").read_text())["stages"]
     for name, stage in stages.items():
         module = stage["cmd"].removeprefix("python -m ")
-        folder = module if (project / module.replace(".", "/")).is_dir() else module.rpartition(".")[0]
-        used = _imported_components(project, folder)
+        used = _imported_components(project, module)
         declared = {dep.replace("/", ".") for dep in stage["deps"] if dep.startswith("components/")}
         missing = {item for item in used if not any(item == d or item.startswith(f"{d}.") for d in declared)}
         assert missing == set(), f"stage {name}: add {sorted(missing)} to deps"
