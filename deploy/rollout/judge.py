@@ -192,7 +192,7 @@ def judge(episodes: Sequence[Episode], arm_of: dict[str, str], rules: Rules) -> 
     canary = [item for item in episodes if item.phase == Phase.CANARY.value]
     differences = resolved(match(canary, arm_of))
     harm, promote = harm_path(differences), promote_path(differences, rules.margin)
-    outcomes = _request_outcomes(canary, arm_of)
+    outcomes = [(item.attempts, item.failures) for item in request_outcomes(canary, arm_of)]
     errors = error_path(outcomes, rules.error_rate)
     numbers = _numbers(canary, arm_of, differences, outcomes)
     e_values: dict[str, Any] = {
@@ -204,14 +204,13 @@ def judge(episodes: Sequence[Episode], arm_of: dict[str, str], rules: Rules) -> 
     return Verdict(decision, reasons, **numbers, **e_values)
 
 
-def _request_outcomes(canary: Sequence[Episode], arm_of: dict[str, str]) -> list[tuple[int, int]]:
-    """(attempts, failures) per ended episode of the candidate, in order of their ends.
+def request_outcomes(canary: Sequence[Episode], arm_of: dict[str, str]) -> list[Episode]:
+    """Ended episodes whose attempts are laid to the candidate, in order of their ends.
 
     An episode that nobody ever answered counts here too: failures that no version owns appeared with the candidate.
     """
     ended = [item for item in canary if item.ended and (not item.version or arm_of.get(item.version) == CANDIDATE)]
-    ended.sort(key=lambda item: (item.ended_at, item.episode))
-    return [(item.attempts, item.failures) for item in ended]
+    return sorted(ended, key=lambda item: (item.ended_at, item.episode))
 
 
 def _numbers(

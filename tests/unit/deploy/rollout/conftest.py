@@ -69,13 +69,13 @@ class World:
 
     def run(self, version: str = "2", *, drill: bool = False) -> State:
         return driver.run_rollout(
-            self.workspace, self.params, version=version, drill=drill, rollout_id="r", **self._ports()
+            self.workspace, self.params, version=version, drill=drill, rollout_id="r", **self.ports()
         )
 
     def resume(self) -> State:
-        return driver.resume(self.workspace, self.params, "r", **self._ports())
+        return driver.resume(self.workspace, self.params, "r", **self.ports())
 
-    def _ports(self) -> dict[str, Any]:
+    def ports(self) -> dict[str, Any]:
         return {
             "serving": MemoryServing(self),
             "registry": MemoryRegistry(self),
