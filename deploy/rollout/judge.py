@@ -82,8 +82,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A decision with everything it rests on. `episodes`: ended ones of both arms; E-values are the largest so far
-    for the alarms (an alarm stays raised) and the latest for non-inferiority."""
+    """A decision with everything it rests on. `episodes`: of both arms, with a known end; `unknown`: over without one.
+    E-values are the largest so far for the alarms (an alarm stays raised) and the latest for non-inferiority."""
 
     decision: Decision
     reasons: tuple[str, ...]
@@ -94,6 +94,7 @@ class Verdict:
     e_promote: float
     e_errors: float
     episodes: int
+    running: int
     unknown: int
     candidate_episodes: int
     candidate_successes: int
@@ -227,7 +228,8 @@ def _numbers(
         "better": sum(value > 0 for value in differences),
         "worse": sum(value < 0 for value in differences),
         "episodes": len(scored),
-        "unknown": len(canary) - len(scored),
+        "running": sum(item.open for item in canary),
+        "unknown": sum(item.success is None and not item.open for item in canary),
         "candidate_episodes": len(by_arm[CANDIDATE]),
         "candidate_successes": sum(by_arm[CANDIDATE]),
         "incumbent_episodes": len(by_arm[INCUMBENT]),

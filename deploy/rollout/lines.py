@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import RecordError
+from components.core.files import fsync_dir
 
 _TAIL = 1 << 16
 
@@ -17,6 +18,7 @@ def append(path: Path, value: dict[str, Any], *, sync: bool = True) -> None:
     """Adds one line under an exclusive lock; `sync=False` leaves fsync to a later `append` or `flush`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(value, sort_keys=True, allow_nan=False).encode() + b"\n"
+    is_new = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -26,6 +28,8 @@ def append(path: Path, value: dict[str, Any], *, sync: bool = True) -> None:
             raise OSError(f"wrote {written} of {len(line)} bytes to {path}")
         if sync:
             os.fsync(handle)
+        if is_new:
+            fsync_dir(path.parent)
     finally:
         os.close(handle)
 

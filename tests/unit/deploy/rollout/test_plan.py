@@ -198,4 +198,4 @@ class AnyRollout(RuleBasedStateMachine):
 
 
 TestAnyRollout = AnyRollout.TestCase
-TestAnyRollout.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestAnyRollout.settings = settings(max_examples=80, stateful_step_count=20, deadline=None)
