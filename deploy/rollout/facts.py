@@ -13,7 +13,6 @@ import numpy.typing as npt
 from components.core.params import Rollout
 from components.core.workspace import Workspace
 from deploy.rollout import lines
-from deploy.rollout.driver import judge_rollout
 from deploy.rollout.evidence import Episode, Evidence, fold
 from deploy.rollout.judge import (
     CANDIDATE,
@@ -30,6 +29,7 @@ from deploy.rollout.judge import (
 )
 from deploy.rollout.log import State, read_log, replay
 from deploy.rollout.plan import Phase
+from deploy.rollout.replay import judge_rollout
 
 
 @dataclass(frozen=True)

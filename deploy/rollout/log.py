@@ -129,7 +129,13 @@ def rollouts(workspace: Workspace) -> list[str]:
     """Ids of every rollout, oldest first (ids begin with their UTC time)."""
     if not workspace.rollouts.is_dir():
         return []
-    return sorted(path.parent.name for path in workspace.rollouts.glob(f"*/{LOG_NAME}") if path.stat().st_size)
+    return sorted(path.parent.name for path in workspace.rollouts.glob(f"*/{LOG_NAME}") if _is_created(path))
+
+
+def _is_created(path: Path) -> bool:
+    """Whether the first line is whole; a controller that died while writing it began no rollout."""
+    with path.open("rb") as stream:
+        return stream.readline().endswith(b"\n")
 
 
 def unfinished(workspace: Workspace) -> list[str]:

@@ -104,6 +104,16 @@ def test_killed_again_and_again(make_world: Any, story: str, stride: int) -> Non
     check_log(world)
 
 
+def test_a_torn_first_line_is_no_rollout_and_is_in_nobodys_way(make_world: Any) -> None:
+    world = make_world()
+    path = world.workspace.rollouts / "r" / "log.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"kind": "created", "rollout_')
+    assert rollouts(world.workspace) == []
+    assert world.run().plan.phase is Phase.DONE
+    assert rollouts(world.workspace) == ["r"]
+
+
 def test_killed_before_the_first_line_nothing_is_owed(make_world: Any) -> None:
     world = make_world()
     world.kill_at = 1

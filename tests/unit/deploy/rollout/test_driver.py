@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from components.core.errors import Busy, GateRefused, UsageError
+from components.core.errors import Busy, GateRefused, ServerError, UsageError
 from deploy.gateway.routes import Routes
-from deploy.rollout.driver import judge_rollout, new_id
+from deploy.rollout.driver import new_id
 from deploy.rollout.evidence import Evidence
 from deploy.rollout.lease import Lease
 from deploy.rollout.log import State, load_state, read_log, request, rollouts, unfinished
 from deploy.rollout.plan import DRILL_MISSED, Decision, Phase
+from deploy.rollout.replay import judge_rollout
 
 
 def served(world: Any) -> tuple[Any, ...]:
@@ -114,8 +115,34 @@ def test_a_candidate_that_does_not_start_leaves_the_incumbent_alone(world: Any) 
     assert served(world) == REVERTED
 
 
+def test_a_promotion_that_is_refused_is_rolled_back(world: Any) -> None:
+    world.on_episode = lambda number: world.gated.discard("2")
+    state = world.run()
+    assert (state.plan.phase, state.plan.decision) == (Phase.ROLLED_BACK, Decision.PASS)
+    assert "did not pass the gate" in state.plan.reason
+    assert served(world) == REVERTED
+
+
+def test_a_promotion_that_breaks_after_the_pointers_moved_is_taken_back(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = type(world.ports()["serving"])
+    unload = serving.unload
+
+    def stuck(self: Any, slot: str) -> None:
+        if world.slots[slot]["version"] == "1":
+            raise ServerError("the old server does not end")
+        unload(self, slot)
+
+    monkeypatch.setattr(serving, "unload", stuck)
+    state = world.run()
+    assert state.plan.phase is Phase.ROLLED_BACK
+    assert "alias champion 2 done" in world.calls
+    assert served(world) == REVERTED
+
+
 def test_a_candidate_whose_server_dies_is_rolled_back(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.rollout.driver._WATCH_S", 0.0)
+    monkeypatch.setattr("deploy.rollout.controller._WATCH_S", 0.0)
 
     def die(number: int) -> None:
         for found in world.slots.values():
@@ -130,7 +157,7 @@ def test_a_candidate_whose_server_dies_is_rolled_back(world: Any, monkeypatch: p
 
 
 def test_an_incumbent_or_gateway_that_dies_is_started_again(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.rollout.driver._WATCH_S", 0.0)
+    monkeypatch.setattr("deploy.rollout.controller._WATCH_S", 0.0)
 
     def die(number: int) -> None:
         if number == 5:
