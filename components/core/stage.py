@@ -14,8 +14,14 @@ from components.core.workspace import Workspace, find_workspace
 log = logging.getLogger("gripline")
 
 
+_OWN = ("gripline", "components", "model_registry", "deploy", "flows")
+
+
 def configure_logging(level: int = logging.INFO) -> None:
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")
+    """Messages of the project go to stderr from `level` on; those of its libraries only when they warn."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    for name in _OWN:
+        logging.getLogger(name).setLevel(level)
 
 
 def exit_code_of(error: BaseException) -> int:
