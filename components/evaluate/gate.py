@@ -39,7 +39,7 @@ def run(workspace: Workspace, params: Params) -> None:
     for name, entry in report.items():
         folder = workspace.bundles / name
         _require_same_bundle(folder, entry["bundle"], report=path)
-        reasons = [*_control(name, folder), *_parity(folder), *judge(entry, report.get(BLIND), params.gate)]
+        reasons = _control(name, folder) or [*_parity(folder), *judge(entry, report.get(BLIND), params.gate)]
         verdict[name] = {"passed": not reasons, "bundle": entry["bundle"], "reasons": reasons}
         log.info("%-10s %s", name, "passed" if not reasons else "; ".join(reasons))
     with replace_dir(workspace.gate) as target:

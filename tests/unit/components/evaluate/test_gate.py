@@ -94,7 +94,7 @@ def test_the_verdict_names_every_policy_and_its_reasons(workspace, params):
     assert verdict["seed-1"]["bundle"] == sha256_file(workspace.bundles / "seed-1" / "manifest.json")
     assert verdict["seed-2"]["reasons"] == ["its graph differs from its checkpoint by 0.1, the limit is 0.0001"]
     assert verdict["seed-3"]["reasons"] == ["its graph answers NaN"]
-    assert verdict["blind"]["reasons"][0] == "it sees no images: it is the blind control"
+    assert verdict["blind"]["reasons"] == ["it sees no images: it is the blind control"]
     # The controls never pass, even with success that would do for others.
     assert verdict["untrained"]["reasons"] == ["it is the untrained control"]
     assert workspace.journal.read()[-1]["passed"] == {"seed-1": verdict["seed-1"]["bundle"]}
