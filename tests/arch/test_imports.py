@@ -88,7 +88,7 @@ def _imported_components(project: Path, package: str) -> set[str]:
     return {".".join(m.split(".")[:2]) for m in reached if m.startswith("components.")}
 
 
-def _graph(grimp):  # noqa: ANN001, ANN202
+def _graph(grimp):
     if not hasattr(_graph, "made"):
         _graph.made = grimp.build_graph("components", cache_dir=None)
     return _graph.made
