@@ -14,8 +14,8 @@ from components.train.train import VALIDATE_EVERY, train_one
 
 def test_learns_to_look_and_a_blind_policy_cannot(inputs, params, tmp_path):
     changed = params.model_copy(update={"learning_rate": 3e-3, "shift_px": 0})
-    seeing = train_one(Job("seed-1", 1, 100), inputs, changed, tmp_path / "seed-1")
-    blind = train_one(Job("blind", 1, 100, blind=True), inputs, changed, tmp_path / "blind")
+    seeing = train_one(Job("seed-1", 1, 150), inputs, changed, tmp_path / "seed-1")
+    blind = train_one(Job("blind", 1, 150, blind=True), inputs, changed, tmp_path / "blind")
     untrained = train_one(Job("untrained", 1, 0), inputs, changed, tmp_path / "untrained")
     losses = [one.validations[-1]["val_loss"] for one in (seeing, blind, untrained)]
     assert losses[0] < 0.5 * losses[1]
