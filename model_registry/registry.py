@@ -137,7 +137,8 @@ class Registry:
     def by_digest(self, digest: str) -> ModelVersion | None:
         query = f"name = '{self.model}' AND tags.`{_PREFIX}bundle` = '{digest}'"
         found = self.client.search_model_versions(query, max_results=1)
-        return self._wrap(found[0]) if found else None
+        # A search leaves the aliases out.
+        return self.get(str(found[0].version)) if found else None
 
     def get(self, version: str) -> ModelVersion:
         from mlflow.exceptions import MlflowException

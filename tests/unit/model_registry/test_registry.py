@@ -97,6 +97,9 @@ def test_aliases_move_and_are_journalled(registry: Registry, make_run) -> None:
     assert champion is not None
     assert champion.version == two.version
     assert champion.aliases == ("champion",)
+    again = registry.by_digest(two.digest)
+    assert again is not None
+    assert again.aliases == ("champion",)
     moves = [line["version"] for line in registry.workspace.journal.read() if line["event"] == "alias"]
     assert moves == [one.version, two.version]
 
