@@ -21,7 +21,7 @@ demo-rollback: setup
 test: setup
 	mkdir -p build/coverage
 	coverage erase
-	coverage run -m pytest
+	coverage run -m pytest -n auto --dist loadfile --durations 15
 	coverage combine -q
 	coverage report
 
