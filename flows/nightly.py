@@ -17,11 +17,16 @@ from components.core.params import load_params
 from components.core.workspace import Workspace, find_workspace
 from flows import pipeline, release
 
+log = logging.getLogger("gripline")
+
 
 @task(cache_policy=NO_CACHE)
 def stage(root: str, name: str) -> str:
     """Brings one DVC stage up to date; "ran" or "unchanged"."""
-    return pipeline.reproduce(Workspace(Path(root)), name)
+    log.info("stage %s ...", name)
+    result = pipeline.reproduce(Workspace(Path(root)), name)
+    log.info("stage %s: %s", name, result)
+    return result
 
 
 @task(cache_policy=NO_CACHE)

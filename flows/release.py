@@ -99,6 +99,7 @@ def release_version(plant: Plant, version: str, *, drill: bool = False) -> dict[
     from deploy.rollout.serve import bootstrap
 
     registry = plant.registry
+    log.info("version %s is tried ...", version)
     if registry.alias("champion") is None and not drill:
         bootstrap(plant.workspace, plant.params, version=version, serving=plant.serving, registry=registry)
         _tag(registry, version, "bootstrap", "the first champion: passed the gate, and nothing served before it", "")
@@ -137,6 +138,7 @@ def conclude(plant: Plant, state: State) -> dict[str, Any]:
     brief = state.brief
     outcome = _OUTCOMES[state.plan.phase.value]
     write_report(plant.workspace, brief.rollout_id)
+    log.info("version %s: %s, %s", brief.candidate.version, outcome, state.plan.reason)
     _tag(plant.registry, brief.candidate.version, outcome, state.plan.reason, brief.rollout_id)
     return _outcome_entry(plant.workspace, "", plant.registry.get(brief.candidate.version))
 
