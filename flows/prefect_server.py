@@ -39,10 +39,6 @@ def settings(workspace: Workspace) -> dict[str, str]:
     }
 
 
-def _state(workspace: Workspace) -> str:
-    return str(workspace.state / "prefect" / "server.json")
-
-
 def running(workspace: Workspace) -> str | None:
     """API URL of the server of this workspace, if it answers."""
     path = workspace.state / "prefect" / "server.json"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.core.files import read_json
@@ -204,7 +203,3 @@ def rollout_numbers(workspace: Workspace, rollout_id: str) -> dict[str, Any]:
         own = [item for item in episodes if brief.arm_of(item.version) == arm and item.phase == "canary"]
         numbers[arm] = f"{sum(bool(item.success) for item in own)}/{len(own)}"
     return numbers
-
-
-def report_path(workspace: Workspace, rollout_id: str) -> Path:
-    return workspace.rollouts / rollout_id / "report.html"
