@@ -65,7 +65,7 @@ def start(version: Annotated[str, typer.Argument(help="Registered version.")], j
 
 
 def drill(
-    sigma: Annotated[float, typer.Option(help="Noise on the arm's actions; 0.7 about halves the success.")] = 0.7,
+    sigma: Annotated[float, typer.Option(help="Noise on the arm's actions; 0.5 about halves the success.")] = 0.5,
     json: Json = False,
 ) -> None:
     """Prove the rollback: a degraded copy of the champion is rolled out and must be found out.
