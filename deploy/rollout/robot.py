@@ -6,7 +6,6 @@ line on standard output is an episode that ended. It dies with the process that 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from components.core.children import die_with_parent
 from components.core.workspace import Workspace
 from components.sim.cell import CONTROL_NS, Cell, Observation
 from components.sim.rollout import run_episode
@@ -30,7 +30,6 @@ from deploy.client.client import PolicyClient, PolicyUnavailable
 from deploy.rollout.contracts import Outcome
 from deploy.rollout.evidence import Evidence
 
-_PR_SET_PDEATHSIG = 1
 CONTROL_S = CONTROL_NS * 1e-9
 
 
@@ -157,7 +156,7 @@ class RobotProcess:
 def main(argv: Sequence[str]) -> None:
     job_fields = json.loads(argv[1])
     job = RobotJob(**{**job_fields, "tasks": tuple(job_fields["tasks"])})
-    _die_with(job.parent)
+    die_with_parent(job.parent)
     # A parent that closes the pipe waits for the episode in hand; signals of its terminal are not for robots.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process = RobotProcess(job)
@@ -181,13 +180,6 @@ def _line_channel() -> Iterator[IO[str]]:
     with os.fdopen(os.dup(1), "w") as channel:
         os.dup2(2, 1)
         yield channel
-
-
-def _die_with(parent: int) -> None:
-    """Linux kills this process when `parent` dies, however it dies."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("the controller is gone")
 
 
 if __name__ == "__main__":
