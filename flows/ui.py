@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+from components.core.children import die_with_parent
 from components.core.errors import Busy
 from components.core.files import write_text
 from components.core.workspace import Workspace
@@ -54,13 +57,32 @@ def serve_ui(workspace: Workspace, *, port: int = 0, open_browser: bool = False)
         log.info("%s\n(Ctrl-C ends it)", url)
         if open_browser:
             webbrowser.open(url)
-        mlflow.wait()
-    except KeyboardInterrupt:
+        _wait_for_signal(mlflow)
         log.info("ending")
     finally:
-        mlflow.terminate()
+        _end_group(mlflow)
         if prefect is not None:
             prefect.stop()
+
+
+def _wait_for_signal(server: subprocess.Popen[bytes]) -> None:
+    """Until SIGINT or SIGTERM, or until the server ends by itself."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    while not asked.wait(0.3) and server.poll() is None:
+        pass
+
+
+def _end_group(server: subprocess.Popen[bytes]) -> None:
+    """MLflow's server starts workers of its own; they are all in the session that it was started in."""
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGTERM)
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def _mlflow(workspace: Workspace, port: int) -> subprocess.Popen[bytes]:
@@ -74,7 +96,14 @@ def _mlflow(workspace: Workspace, port: int) -> subprocess.Popen[bytes]:
     folder = workspace.state / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.log").open("ab") as stream:
-        return subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, "DO_NOT_TRACK": "1"})
+        return subprocess.Popen(
+            command,
+            stdout=stream,
+            stderr=stream,
+            env={**os.environ, "DO_NOT_TRACK": "1"},
+            start_new_session=True,
+            preexec_fn=partial(die_with_parent, os.getpid()),
+        )
 
 
 def _page_server(workspace: Workspace, port: int, links: dict[str, str]) -> ThreadingHTTPServer:

@@ -95,7 +95,7 @@ def check(
         workspace = find_workspace()
         params = load_params(workspace.root / "params.yaml").checks
         target = out or (workspace.checks if dataset is None else dataset.with_name(f"{dataset.name}-checks"))
-        docs = workspace.check_docs if out is None and dataset is None else target / "docs"
+        docs = workspace.check_docs if out is None and dataset is None else target.with_name(f"{target.name}-docs")
         report = check_dataset(dataset or workspace.dataset, target, docs, params)
         text = f"{report['episodes']} episodes, {len(report['failed'])} set aside, docs in {report['docs']}\n"
         text += "".join(f"  {e['episode_id'][:12]} {', '.join(e['codes'])}\n" for e in report["failed"])

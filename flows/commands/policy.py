@@ -28,7 +28,7 @@ def evaluate() -> None:
 
 
 def gate(json: Json = False) -> None:
-    """Say which policies may be registered; exit 1 where none may."""
+    """Say which policies may become champion; exit 1 where none may."""
     from components.core.files import read_json
     from components.core.workspace import find_workspace
     from flows.output import emit, results_only

@@ -32,13 +32,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def register(bundle: Annotated[Path, typer.Argument(help="Folder of a sealed bundle.")], json: Json = False) -> None:
-    """Make a bundle a model version. The same bundle again is the same version."""
+    """Make a bundle a model version. What the gate refused is on record too, and can never become champion."""
     from flows.output import emit, results_only
 
     with results_only() as stdout:
         version = _plant().registry.register(bundle)
         found = {"version": version.version, "bundle": version.digest, "tags": version.tags}
-        emit(stdout, found, as_json=json, text=f"version {version.version}: bundle {version.digest}")
+        text = f"version {version.version}: bundle {version.digest}, gate: {version.tags['gate']}"
+        emit(stdout, found, as_json=json, text=text)
 
 
 def serve(stop: Annotated[bool, typer.Option("--stop", help="Stop the servers.")] = False, json: Json = False) -> None:
@@ -101,22 +102,32 @@ def status(rollout: Rollout = None, json: Json = False) -> None:
 
 def show_log(rollout: Rollout = None) -> None:
     """Every line of a rollout's log, as JSON lines."""
-    from deploy.rollout.log import LOG_NAME
+    from json import dumps
+
+    from deploy.rollout.log import read_log
     from flows.output import results_only
 
     with results_only() as stdout:
         plant = _plant()
-        stdout.write((plant.workspace.rollouts / (rollout or _newest(plant)) / LOG_NAME).read_text())
+        for line in read_log(plant.workspace, rollout or _newest(plant)):
+            stdout.write(dumps(line, sort_keys=True) + "\n")
 
 
 def _asking(action: str) -> Any:
     def ask(rollout: Rollout = None, reason: Reason = "by hand") -> None:
         import getpass
 
-        from deploy.rollout.log import request
+        from components.core.errors import UsageError
+        from deploy.rollout.log import load_state, request
 
         plant = _plant()
-        request(plant.workspace, rollout or _newest(plant), action, reason=reason, by=getpass.getuser())
+        rollout_id = rollout or _newest(plant)
+        plan = load_state(plant.workspace, rollout_id).plan
+        if plan.terminal:
+            raise UsageError(
+                f"rollout {rollout_id} has ended: {plan.phase.value}", hint=f"There is nothing to {action}"
+            )
+        request(plant.workspace, rollout_id, action, reason=reason, by=getpass.getuser())
         _carry_out(plant)
 
     ask.__doc__ = f"{action.capitalize()} a rollout; a running controller obeys at once, otherwise it is done here."

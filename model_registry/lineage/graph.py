@@ -68,10 +68,11 @@ class Graph:
                 "SELECT id, kind, label FROM node WHERE substr(id, instr(id, ':') + 1, ?) = ? LIMIT 20",
                 (len(name), name),
             ).fetchall()
+        # A robot that recorded and a robot that executes may have one name; people ask about what executes.
+        rows = [row for row in rows if row[1] != "recorder"] or rows
         if not rows:
-            raise LineageError(
-                f"nothing called {name!r}", hint="Give an action, episode, version, digest, file or robot"
-            )
+            hint = "Give an action, episode, version, digest, robot, collector, or a file as it is named below data/raw"
+            raise LineageError(f"nothing called {name!r}", hint=hint)
         if len(rows) > 1:
             raise LineageError(f"{name!r} fits {', '.join(row[0] for row in rows[:5])}", hint="Give the whole id")
         return Node(*rows[0])

@@ -31,7 +31,7 @@ def trace(workspace: Workspace, name: str) -> Answer:
     action = find_action(workspace, name)
     with open_graph(workspace.lineage_db) as graph:
         if action is None:
-            subject = graph.resolve(name).id
+            subject = graph.resolve(_as_uri(name)).id
             return Answer(subject, graph.walk(subject, "up"))
         bundle = graph.resolve(f"bundle:{action['bundle_digest']}").id
         version = f"version:{action['version']}"
@@ -50,8 +50,13 @@ def impact(workspace: Workspace, name: str) -> Answer:
     """Everything that came of an episode, source file, collector or dataset, down to versions and robots."""
     rebuild(workspace)
     with open_graph(workspace.lineage_db) as graph:
-        subject = graph.resolve(name).id
+        subject = graph.resolve(_as_uri(name)).id
         return Answer(subject, graph.walk(subject, "down"))
+
+
+def _as_uri(name: str) -> str:
+    """Source files are named relative to data/raw; a path from the workspace's root is meant the same."""
+    return name.removeprefix("./").removeprefix("data/raw/")
 
 
 def actions(workspace: Workspace) -> Iterator[dict[str, Any]]:
