@@ -94,6 +94,9 @@ def check(
     with results_only() as stdout:
         workspace = find_workspace()
         params = load_params(workspace.root / "params.yaml").checks
+        # Great Expectations takes absolute folders only.
+        dataset = None if dataset is None else dataset.absolute()
+        out = None if out is None else out.absolute()
         target = out or (workspace.checks if dataset is None else dataset.with_name(f"{dataset.name}-checks"))
         docs = workspace.check_docs if out is None and dataset is None else target.with_name(f"{target.name}-docs")
         report = check_dataset(dataset or workspace.dataset, target, docs, params)

@@ -91,6 +91,9 @@ def test_what_is_not_there_is_named(workspace: Path) -> None:
     status = gripline(workspace, "rollout", "status")
     assert status.returncode == 2
     assert "there was no rollout yet" in status.stderr
+    unknown = gripline(workspace, "rollout", "log", "nope")
+    assert unknown.returncode == 2
+    assert "no rollout 'nope'" in unknown.stderr
 
 
 @pytest.mark.sim
@@ -108,3 +111,8 @@ def test_recorded_files_are_inspected_and_ingested(workspace: Path) -> None:
     report = json.loads(ingested.stdout)
     assert (report["episodes_in"], report["episodes_out"]) == (3, 2)
     assert [item["source"].endswith("cut.mcap") for item in report["quarantined"]] == [True]
+    judged = gripline(workspace, "check", "dataset", "--out", "checks", "--json")
+    assert judged.returncode == 1, judged.stderr
+    verdict = json.loads(judged.stdout)
+    assert (verdict["passed"], verdict["episodes"], verdict["failed"]) == (False, 2, [])
+    assert (workspace / verdict["docs"]).exists()
