@@ -15,12 +15,15 @@ def main_job(workspace: Workspace, *, rollout: bool = True, keep_serving: bool =
 
     Raises the error of the stage that failed; its exit code is the command's.
     """
+    from flows.release import settled
     from flows.summary import collect, write_page
 
     started = time.monotonic()
     params = load_params(workspace.root / "params.yaml")
-    releases = _settled(workspace) if not _stale(workspace) else None
-    if releases is not None or (not rollout and not _stale(workspace)):
+    # Asking DVC and the registry costs seconds, so each is asked once, and the registry only where it matters.
+    current = not _stale(workspace)
+    releases = settled(workspace, params) if current else None
+    if releases is not None or (current and not rollout):
         stages = dict.fromkeys(STAGES, "unchanged")
         summary = collect(workspace, stages, releases or [], time.monotonic() - started)
         write_page(workspace, summary)
@@ -41,10 +44,3 @@ def main_job(workspace: Workspace, *, rollout: bool = True, keep_serving: bool =
 def _stale(workspace: Workspace) -> list[str]:
     with one_writer(workspace):
         return changed_stages(workspace)
-
-
-def _settled(workspace: Workspace) -> list[dict[str, Any]] | None:
-    """What became of each policy that passed the gate, or None where something is still to be released."""
-    from flows.release import settled
-
-    return settled(workspace, load_params(workspace.root / "params.yaml"))

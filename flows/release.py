@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from components.core.files import read_json
@@ -31,11 +32,11 @@ class Plant:
     workspace: Workspace
     params: Params
 
-    @property
+    @cached_property
     def registry(self) -> Registry:
         return Registry(self.workspace, self.params.registry.model)
 
-    @property
+    @cached_property
     def serving(self) -> Serving:
         from deploy.serving import Serving
 
