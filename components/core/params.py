@@ -38,14 +38,20 @@ class Raw(Section):
 
 class Video(Section):
     codec: str
+    # Effort of the encoder, in its own words; null: "veryfast" for h264, "8" for libsvtav1.
+    preset: str | None = None
     crf: Annotated[int, Field(ge=0, le=63)]
     gop: Positive
     pix_fmt: str
 
 
 class Ingest(Section):
+    # A file robots/<embodiment>.yaml, or one of the embodiments that come with gripline.
     embodiment: str
-    fps: Positive
+    # Ticks a second of the dataset; null: the embodiment's own rate.
+    fps: Positive | None = None
+    # Take only samples from before a tick for its action, never one that came up to half a tick later.
+    causal_actions: bool = False
     video: Video
     # Largest distance in time between a tick and the image used for it.
     max_misalignment_ms: Annotated[float, Field(gt=0)]

@@ -8,13 +8,22 @@ from typing import Any
 from components.core.errors import ContractError
 from components.core.files import digest_json
 
+# Forms of a rotation and how many numbers each takes; `transforms.rotations` says what they are.
+ROTATION_WIDTHS = {"quaternion_xyzw": 4, "quaternion_wxyz": 4, "euler_xyz": 3, "axis_angle": 3, "matrix": 9, "rot6d": 6}
+ROTATIONS = tuple(ROTATION_WIDTHS)
+REPRESENTATIONS = ("absolute", "step_delta", "chunk_relative")
+INTERPOLATIONS = ("linear", "slerp", "previous", "nearest")
+
 
 @dataclass(frozen=True)
 class ActionGroup:
-    """A run of action dimensions that belong together (arm, gripper, base).
+    """A run of action dimensions that belong together (arm, second arm, gripper, base).
 
-    `units`: physical unit of one count, or "normalised"; `representation`: absolute | step_delta | chunk_relative;
-    `low`, `high`: limits per dimension, in the same units; what is sent to a robot never leaves them.
+    `units`: physical unit of one count, or "normalised"; `representation`: one of `REPRESENTATIONS`; `low`, `high`:
+    limits per dimension, in the same units; what is sent to a robot never leaves them. `stream`: the stream of a
+    recording that it is cut from; groups of one stream take its columns one after the other. `rotation`: one of
+    `ROTATIONS` where the group is one; `measured`: what the robot did, not what it was told. `gripper_open`,
+    `gripper_closed`: the values of a gripper that is wholly open or closed.
     """
 
     name: str
@@ -24,18 +33,80 @@ class ActionGroup:
     representation: str
     low: tuple[float, ...]
     high: tuple[float, ...]
+    stream: str = "action"
+    rotation: str = ""
+    measured: bool = False
+    gripper_open: float | None = None
+    gripper_closed: float | None = None
 
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.low) == len(self.high):
             raise ContractError(f"group {self.name!r}: names, low and high differ in length")
+        _require_one_of(f"group {self.name!r}: representation", self.representation, REPRESENTATIONS)
+        _require_rotation(f"group {self.name!r}", self.rotation, self.names)
+        _require_gripper(f"group {self.name!r}", self.gripper_open, self.gripper_closed)
+
+
+@dataclass(frozen=True)
+class StateGroup:
+    """A run of state dimensions, cut from stream `stream` of a recording as `ActionGroup` is.
+
+    `interpolate`: how values between samples come about, one of `INTERPOLATIONS`; slerp is for quaternions alone.
+    `gripper_open`, `gripper_closed`: as in `ActionGroup`.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    units: str
+    stream: str
+    interpolate: str = "linear"
+    rotation: str = ""
+    gripper_open: float | None = None
+    gripper_closed: float | None = None
+
+    def __post_init__(self) -> None:
+        _require_one_of(f"state group {self.name!r}: interpolate", self.interpolate, INTERPOLATIONS)
+        _require_rotation(f"state group {self.name!r}", self.rotation, self.names)
+        _require_gripper(f"state group {self.name!r}", self.gripper_open, self.gripper_closed)
+        if self.interpolate == "slerp" and self.rotation not in ("quaternion_xyzw", "quaternion_wxyz"):
+            raise ContractError(f"state group {self.name!r}: slerp needs rotation: quaternion_xyzw or quaternion_wxyz")
+
+
+def _require_one_of(what: str, found: str, allowed: tuple[str, ...]) -> None:
+    if found not in allowed:
+        raise ContractError(f"{what} is {found!r}, expected one of {', '.join(name or 'nothing' for name in allowed)}")
+
+
+def _require_rotation(what: str, rotation: str, names: tuple[str, ...]) -> None:
+    _require_one_of(f"{what}: rotation", rotation, ("", *ROTATIONS))
+    if rotation and len(names) != ROTATION_WIDTHS[rotation]:
+        raise ContractError(f"{what}: a {rotation} has {ROTATION_WIDTHS[rotation]} names, found {len(names)}")
+
+
+def _require_gripper(what: str, opened: float | None, closed: float | None) -> None:
+    if (opened is None) != (closed is None):
+        raise ContractError(f"{what}: gripper_open and gripper_closed are given together or not at all")
+    if opened is not None and opened == closed:
+        raise ContractError(f"{what}: gripper_open and gripper_closed are both {opened}")
 
 
 @dataclass(frozen=True)
 class ActionSpec:
+    """`rate_hz`: actions a second, the rate of a dataset of this embodiment unless another is chosen.
+
+    `controller`: what turns an action into motion, and in which mode; `interpolation`: what the robot does between two.
+    """
+
     groups: tuple[ActionGroup, ...]
     rate_hz: float
     controller: str
-    gripper: str = ""
+    interpolation: str = "hold"
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            raise ContractError("action.groups is empty: a robot does something")
+        if not self.rate_hz > 0:
+            raise ContractError(f"action.rate_hz is {self.rate_hz}, it must be above 0")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,12 +127,39 @@ class ActionSpec:
 
 @dataclass(frozen=True)
 class ObservationSpec:
-    """`cameras` in the order in which the policy takes them; images are RGB uint8 [image_px, image_px, 3]."""
+    """`cameras` in the order in which the policy takes them; images are RGB uint8 [image_px, image_px, 3].
+
+    `state`: what makes up the state vector, in order; `kept`: numeric streams that go into the dataset beside it, each
+    as a feature of its own (`observation.<stream>`); `depth`: depth cameras, kept losslessly in millimetres.
+    """
 
     cameras: tuple[str, ...]
     image_px: int
-    state_names: tuple[str, ...]
-    state_units: tuple[str, ...]
+    state: tuple[StateGroup, ...]
+    kept: tuple[StateGroup, ...] = ()
+    depth: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        pictures = (*self.cameras, *self.depth)
+        for name in pictures:
+            if pictures.count(name) > 1:
+                raise ContractError(f"observation: camera {name!r} is named twice")
+        for group in self.kept:
+            # The dataset has columns of these names.
+            if group.stream in ("state", "time", "images"):
+                raise ContractError(
+                    f"kept group {group.name!r}: a feature observation.{group.stream} is there already",
+                    hint="Give the stream another name in its mapping",
+                )
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        return tuple(name for group in self.state for name in group.names)
+
+    @property
+    def state_units(self) -> tuple[str, ...]:
+        """One unit per name."""
+        return tuple(group.units for group in self.state for _ in group.names)
 
 
 @dataclass(frozen=True)
@@ -80,10 +178,13 @@ class Embodiment:
 
 def embodiment_from_dict(value: dict[str, Any]) -> Embodiment:
     """Inverse of `Embodiment.as_dict` (JSON lists become tuples)."""
-    fields = dict(value["action"])
-    groups = tuple(ActionGroup(**_with_tuples(group)) for group in fields.pop("groups"))
-    observation = ObservationSpec(**_with_tuples(value["observation"]))
-    return Embodiment(value["name"], observation, ActionSpec(groups=groups, **fields))
+    action, seen = dict(value["action"]), dict(value["observation"])
+    groups = tuple(ActionGroup(**_with_tuples(group)) for group in action.pop("groups"))
+    for name in ("state", "kept"):
+        seen[name] = tuple(StateGroup(**_with_tuples(group)) for group in seen.get(name, ()))
+    return Embodiment(
+        value["name"], ObservationSpec(**_with_tuples(seen)), ActionSpec(groups=groups, **_with_tuples(action))
+    )
 
 
 def _with_tuples(value: dict[str, Any]) -> dict[str, Any]:
@@ -121,8 +222,11 @@ SAWYER_CELL = Embodiment(
     observation=ObservationSpec(
         cameras=("fixed", "wrist"),
         image_px=96,
-        state_names=("hand_x", "hand_y", "hand_z", "gripper_opening"),
-        state_units=("m", "m", "m", "normalised"),
+        state=(
+            StateGroup("hand", ("hand_x", "hand_y", "hand_z"), "m", "hand"),
+            StateGroup("gripper", ("gripper_opening",), "normalised", "gripper", interpolate="previous"),
+        ),
+        kept=(StateGroup("joints", tuple(f"joint_{number}" for number in range(7)), "rad", "joints"),),
     ),
     action=ActionSpec(
         groups=(
@@ -135,18 +239,19 @@ SAWYER_CELL = Embodiment(
                 (-1.0, -1.0, -1.0),
                 (1.0, 1.0, 1.0),
             ),
-            ActionGroup("gripper", ("effort",), "normalised effort", "gripper", "absolute", (-1.0,), (1.0,)),
+            ActionGroup(
+                "gripper",
+                ("effort",),
+                "normalised effort",
+                "gripper",
+                "absolute",
+                (-1.0,),
+                (1.0,),
+                gripper_open=-1.0,
+                gripper_closed=1.0,
+            ),
         ),
         rate_hz=20.0,
         controller="mocap target position",
-        gripper="+1 closes, -1 opens",
     ),
 )
-
-EMBODIMENTS: dict[str, Embodiment] = {SAWYER_CELL.name: SAWYER_CELL}
-
-
-def embodiment(name: str) -> Embodiment:
-    if name not in EMBODIMENTS:
-        raise ContractError(f"no embodiment {name!r}; known: {', '.join(sorted(EMBODIMENTS))}")
-    return EMBODIMENTS[name]

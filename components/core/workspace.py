@@ -15,6 +15,11 @@ class Workspace:
 
     root: Path
 
+    @property
+    def robots(self) -> Path:
+        """A team's own embodiments, NAME.yaml, and mappings, maps/NAME.yaml."""
+        return self.root / "robots"
+
     # Outputs of the DVC stages.
     @property
     def data(self) -> Path:

@@ -1,25 +1,32 @@
-"""The last step of a write: the metadata that turns a folder of files into a dataset."""
+"""The last step of a commit: the metadata that turns a folder of files into a dataset."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from components.core.files import fsync_dir, sha256_file, tree_manifest, write_json
+from components.core.errors import DatasetError
+from components.core.files import sha256_file, write_json
 from components.core.records import Record, write_record
 from components.core.spec import Embodiment
 from components.dataset import layout
 from components.dataset.columns import stats_as_json
-from components.dataset.identity import dataset_digest
+from components.dataset.commit import STAGED, files_below, resolve, tree_files
+from components.dataset.frames import SPLITS
+from components.dataset.identity import IDENTITY_COLUMNS, dataset_digest, fingerprint
 from components.dataset.totals import Totals
 
 # files.json covers everything but itself and the record, which holds the sha256 of files.json.
 UNLISTED = (layout.OWN_FILES, layout.OWN_RECORD)
 
 
-def write_metadata(
+def stage_metadata(
     root: Path,
     *,
     embodiment: Embodiment,
@@ -31,11 +38,19 @@ def write_metadata(
     params: dict[str, Any],
     counts: dict[str, float],
 ) -> str:
-    """Writes tasks, statistics, info, file list and, last of all, the record. Returns the dataset digest."""
-    _write_tasks(root / layout.TASKS, totals.tasks)
-    stats = {key: totals.stats[key].result() for key in features}
-    write_json(root / layout.STATS, stats_as_json(stats))
-    write_json(root / layout.OWN_EMBODIMENT, embodiment.as_dict())
+    """Writes tables, tasks, statistics, info, file list and record of `totals` to the staged files of `root`.
+
+    Returns the dataset digest, and leaves the file list in `totals.known`.
+    """
+    staged = root / STAGED
+    write_table(staged / layout.OWN_EPISODES, totals.own_episodes)
+    if totals.own_depth.num_rows:
+        write_table(staged / layout.OWN_DEPTH, totals.own_depth)
+    _write_tasks(staged / layout.TASKS, totals.tasks)
+    stats = {key: totals.stats[key].result() for key in features if key not in layout.PLACE_FEATURES}
+    write_json(staged / layout.STATS, stats_as_json(stats))
+    write_json(staged / layout.OWN_TOTALS, totals.as_dict())
+    write_json(staged / layout.OWN_EMBODIMENT, embodiment.as_dict())
     info = layout.build_info(
         features,
         fps=fps,
@@ -44,25 +59,58 @@ def write_metadata(
         frames=totals.frames,
         tasks=len(totals.tasks),
     )
-    write_json(root / layout.INFO, info)
-    write_json(root / layout.OWN_FILES, tree_manifest(root, skip=UNLISTED))
-    digest = dataset_digest(totals.fingerprints.values(), embodiment_digest=embodiment.digest, fps=fps, video=video)
+    write_json(staged / layout.INFO, info)
+    totals.known = list_files(root, totals.known)
+    write_json(staged / layout.OWN_FILES, totals.known)
+    digest = dataset_digest(
+        fingerprints(totals.own_episodes), embodiment_digest=embodiment.digest, fps=fps, video=video
+    )
     record = Record(
         kind="dataset",
         digest=digest,
         inputs=inputs,
         params=params,
         counts={"episodes": totals.episodes, "frames": totals.frames, **counts},
-        attrs={"fps": fps, "video": video, "files_sha256": sha256_file(root / layout.OWN_FILES)},
+        attrs={"fps": fps, "video": video, "files_sha256": sha256_file(staged / layout.OWN_FILES)},
     )
-    write_record(root / layout.OWN, record)
-    fsync_dir(root)
+    write_record(staged / layout.OWN, record)
     return digest
+
+
+def list_files(root: Path, known: Mapping[str, str]) -> dict[str, str]:
+    """files.json: the files of the tree and the staged ones; what is written once keeps the sha256 that is known."""
+    staged = set(files_below(root / STAGED))
+    listed = {name: known[name] for name in known if layout.is_written_once(name)}
+    others = {name for name in tree_files(root) - staged if not layout.is_written_once(name)}
+    listed |= {name: sha256_file(resolve(root, name)) for name in others}
+    listed |= {name: sha256_file(root / STAGED / name) for name in staged}
+    return {name: listed[name] for name in sorted(listed) if name not in UNLISTED}
+
+
+def fingerprints(own_episodes: pa.Table) -> list[str]:
+    """Of all rows of episodes.parquet."""
+    columns = (own_episodes[name].to_pylist() for name in IDENTITY_COLUMNS)
+    return [fingerprint(*row) for row in zip(*columns, strict=True)]
+
+
+def with_splits(own_episodes: pa.Table, splits: Mapping[str, str]) -> pa.Table:
+    """The rows of episodes.parquet with other splits. Raises `DatasetError` for an unknown split or episode."""
+    if wrong := sorted(set(splits.values()) - set(SPLITS)):
+        raise DatasetError(f"split is {wrong[0]!r}, expected one of {', '.join(SPLITS)}")
+    names = pa.array(splits.keys(), pa.string())
+    at = pc.index_in(own_episodes["episode_id"], value_set=names)
+    if pc.count_distinct(at).as_py() != len(names):
+        unknown = sorted(set(splits) - set(own_episodes["episode_id"].to_pylist()))
+        raise DatasetError(f"a split for episode {unknown[0][:12]}, which is not in the dataset")
+    chosen = pc.coalesce(pa.array(splits.values(), pa.string()).take(at), own_episodes["split"])
+    return own_episodes.set_column(own_episodes.column_names.index("split"), "split", chosen)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, compression="snappy")
 
 
 def _write_tasks(path: Path, tasks: dict[str, int]) -> None:
     # LeRobot reads the task strings from the pandas index.
-    frame = pd.DataFrame({"task_index": list(tasks.values())}, index=list(tasks))
-    temporary = path.with_name(f".{path.name}.partial")
-    frame.to_parquet(temporary)
-    temporary.replace(path)
+    pd.DataFrame({"task_index": list(tasks.values())}, index=list(tasks)).to_parquet(path)

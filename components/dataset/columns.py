@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from components.dataset.frames import EpisodeFrames
-from components.dataset.layout import ACTION, STATE, TIME, Features, data_schema, image_key
-from components.dataset.stats import STAT_NAMES, FeatureStats, image_stats, numeric_stats
+from components.dataset.layout import Features, data_schema
+from components.dataset.stats import STAT_NAMES, FeatureStats
 
 Columns = dict[str, npt.NDArray[Any]]
 
 
-def episode_columns(episode: EpisodeFrames, *, fps: int, episode_index: int, first: int, task_index: int) -> Columns:
-    """Every numeric column of an episode: vectors [T, D], the others [T]. `first`: index of its first frame."""
-    ticks = np.arange(len(episode))
+def tick_columns(length: int, fps: int) -> Columns:
+    """LeRobot's columns that depend on nothing but the length of an episode, [T]."""
+    ticks = np.arange(length)
+    return {"timestamp": (ticks / fps).astype(np.float32), "frame_index": ticks}
+
+
+def place_columns(length: int, *, episode_index: int, first: int, task_index: int) -> Columns:
+    """LeRobot's columns that say where in the dataset an episode is, [T]. `first`: index of its first frame."""
     return {
-        STATE: episode.state,
-        **episode.extras,
-        TIME: episode.time_s,
-        ACTION: episode.action,
-        "timestamp": (ticks / fps).astype(np.float32),
-        "frame_index": ticks,
-        "episode_index": np.full(len(episode), episode_index),
-        "index": ticks + first,
-        "task_index": np.full(len(episode), task_index),
+        "episode_index": np.full(length, episode_index),
+        "index": np.arange(length) + first,
+        "task_index": np.full(length, task_index),
     }
 
 
-def data_table(columns: Columns, features: Features) -> pa.Table:
+def data_table(columns: Mapping[str, npt.NDArray[Any]], features: Features) -> pa.Table:
     """One row a tick, in the order and the types of `features`."""
     schema = data_schema(features)
     arrays = []
@@ -43,27 +42,21 @@ def data_table(columns: Columns, features: Features) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def episode_stats(episode: EpisodeFrames, columns: Columns) -> dict[str, FeatureStats]:
-    """Statistics of every feature of one episode, cameras included."""
-    stats = {image_key(camera): image_stats(frames) for camera, frames in episode.images.items()}
-    return stats | {key: numeric_stats(values) for key, values in columns.items()}
-
-
-def stats_row(stats: dict[str, FeatureStats]) -> dict[str, Any]:
+def stats_row(stats: Mapping[str, FeatureStats]) -> dict[str, Any]:
     """The `stats/<feature>/<name>` columns of meta/episodes."""
     return {f"stats/{key}/{name}": values[name].tolist() for key, values in stats.items() for name in STAT_NAMES}
 
 
-def stats_from_row(row: dict[str, Any], key: str) -> FeatureStats:
+def stats_from_row(row: Mapping[str, Any], key: str) -> FeatureStats:
     """Inverse of `stats_row` for one feature."""
     return {name: np.array(row[f"stats/{key}/{name}"]) for name in STAT_NAMES}
 
 
-def stats_as_json(stats: dict[str, FeatureStats]) -> dict[str, Any]:
+def stats_as_json(stats: Mapping[str, FeatureStats]) -> dict[str, Any]:
     """meta/stats.json."""
     return {key: {name: value.tolist() for name, value in values.items()} for key, values in stats.items()}
 
 
-def stats_from_json(value: dict[str, Any]) -> dict[str, FeatureStats]:
+def stats_from_json(value: Mapping[str, Any]) -> dict[str, FeatureStats]:
     """Inverse of `stats_as_json`."""
     return {key: {name: np.array(part) for name, part in values.items()} for key, values in value.items()}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from components.core.errors import DatasetError
-from components.core.files import canonical_json
+from components.core.files import digest_json
+
+Pictures = Sequence[npt.NDArray[Any]] | npt.NDArray[Any]
 
 # Columns of `EpisodeFrames.row`, in the order in which episodes.parquet keeps them. All are strings; empty means that
-# the recording does not say.
+# the recording does not say. The split is not among them: it depends on the other episodes and is set last.
 ROW_COLUMNS = (
     "source_uri",
     "source_sha256",
@@ -28,12 +29,11 @@ ROW_COLUMNS = (
     "licence",
     "consent_ref",
     "outcome",
-    "split",
 )
 SPLITS = ("train", "val")
 
-# Keys of each of `EpisodeFrames.streams`. `jitter` is std(dt) / median(dt); `worst_misalignment_ms` is None for a
-# stream that no column was made of.
+# Keys of each of `EpisodeFrames.streams`. `jitter` is std(dt) / median(dt); `gaps` counts the steps above three times
+# the median; `worst_misalignment_ms` is None for a stream that no column was made of.
 STREAM_COLUMNS = (
     "stream",
     "kind",
@@ -45,32 +45,37 @@ STREAM_COLUMNS = (
     "duplicates",
     "jitter",
     "max_gap_s",
+    "gaps",
     "nan_count",
     "worst_misalignment_ms",
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EpisodeFrames:
     """T ticks of one episode.
 
-    `images`: camera -> uint8 [T, H, W, 3] RGB; `state`, `action`: float32 [T, S] and [T, A]; `time_s`: float64 [T],
-    sensor time since the start of the episode; `extras`: feature key ("observation.joints") -> [T, D];
-    `row`: the provenance columns (`ROW_COLUMNS`); `streams`: rows of streams.parquet without the episode_id.
-    Raises `DatasetError` where a shape, a type or a column is not as said here.
+    `images`: camera -> T pictures uint8 [H, W, 3] RGB; `depth`: depth camera -> T pictures uint16 [H, W] in
+    millimetres. Each is an array or any sequence, also one that makes a picture when it is asked for: it is gone
+    through once, front to back. `state`, `action`: float32 [T, S] and [T, A]; `time_s`: float64 [T], sensor time since
+    the start of the episode; `extras`: feature key ("observation.joints") -> numbers [T, D]; `row`: the provenance
+    columns (`ROW_COLUMNS`); `streams`: rows of meta/gripline/streams without the episode_id; `calibration`: plain JSON,
+    empty where there is none, else `digest_json` of it is `row["calibration_digest"]`.
+    Raises `DatasetError` where a shape, a type or a column is not as said here; pictures are looked at by `prepare`.
     """
 
     episode_id: str
-    pixel_sha256: str
     task: str
     instruction: str
-    images: dict[str, npt.NDArray[np.uint8]]
+    images: Mapping[str, Pictures]
     state: npt.NDArray[np.float32]
     action: npt.NDArray[np.float32]
     time_s: npt.NDArray[np.float64]
     row: dict[str, str]
     extras: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     streams: list[dict[str, Any]] = field(default_factory=list)
+    depth: Mapping[str, Pictures] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.time_s.ndim != 1 or self.time_s.dtype != np.float64 or not len(self.time_s):
@@ -81,37 +86,30 @@ class EpisodeFrames:
         for name, values in self.extras.items():
             if values.ndim != 2 or len(values) != len(self) or values.dtype.kind not in "fiu":
                 raise self._error(f"{name} is {_shape(values)}, expected numbers [{len(self)}, D]")
-        for camera, frames in self.images.items():
-            if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or len(frames) != len(self):
-                raise self._error(f"camera {camera!r} is {_shape(frames)}, expected uint8 [{len(self)}, H, W, 3]")
-        wrong = set(self.row) ^ set(ROW_COLUMNS)
-        if wrong:
-            raise self._error(f"row columns missing or unknown: {', '.join(sorted(wrong))}")
+        for camera, pictures in [*self.images.items(), *self.depth.items()]:
+            if len(pictures) != len(self):
+                raise self._error(f"camera {camera!r} has {len(pictures)} pictures, expected {len(self)}")
+        self._require_names("row", self.row, ROW_COLUMNS)
         for stream in self.streams:
-            if set(stream) != set(STREAM_COLUMNS):
-                wrong = set(stream) ^ set(STREAM_COLUMNS)
-                raise self._error(f"stream columns missing or unknown: {', '.join(sorted(wrong))}")
-        if self.row["split"] not in SPLITS:
-            raise self._error(f"split is {self.row['split']!r}, expected one of {', '.join(SPLITS)}")
+            self._require_names("stream", stream, STREAM_COLUMNS)
+        if self.calibration and digest_json(self.calibration) != self.row["calibration_digest"]:
+            raise self._error("calibration_digest is not the digest of the calibration")
 
     def __len__(self) -> int:
         return len(self.time_s)
 
-    @cached_property
-    def frames_sha256(self) -> str:
-        """sha256 over words, split and every numeric column; the pixels have `pixel_sha256`."""
-        digest = hashlib.sha256(canonical_json([self.task, self.instruction, self.row["split"]]).encode())
-        columns = {"action": self.action, "observation.state": self.state, "observation.time": self.time_s}
-        columns.update(self.extras)
-        for name in sorted(columns):
-            values = np.ascontiguousarray(columns[name])
-            values = values.astype(values.dtype.newbyteorder("<"), copy=False)
-            digest.update(f"\0{name}\0{values.dtype.str}\0{values.shape}\0".encode())
-            digest.update(values.tobytes())
-        return digest.hexdigest()
+    @property
+    def where(self) -> str:
+        """What an error about this episode names."""
+        return self.row.get("source_uri") or self.episode_id
+
+    def _require_names(self, what: str, found: Mapping[str, Any], expected: tuple[str, ...]) -> None:
+        wrong = set(found) ^ set(expected)
+        if wrong:
+            raise self._error(f"{what} columns missing or unknown: {', '.join(sorted(wrong))}")
 
     def _error(self, message: str) -> DatasetError:
-        return DatasetError(message, where=self.row.get("source_uri") or self.episode_id)
+        return DatasetError(message, where=self.where)
 
 
 def _shape(values: npt.NDArray[Any]) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from components.core.files import digest_json
+from components.core.files import canonical_json, sha256_bytes
+
+# Columns of episodes.parquet that a fingerprint is made of.
+IDENTITY_COLUMNS = ("episode_id", "pixel_sha256", "frames_sha256", "split")
 
 
-def fingerprint(episode_id: str, pixel_sha256: str, frames_sha256: str) -> str:
-    """sha256 of one episode as the dataset holds it."""
-    return digest_json([episode_id, pixel_sha256, frames_sha256])
+def fingerprint(episode_id: str, pixel_sha256: str, frames_sha256: str, split: str) -> str:
+    """One line that says which episode the dataset holds, and on which side of the split."""
+    return f"{episode_id} {pixel_sha256} {frames_sha256} {split}"
 
 
 def dataset_digest(fingerprints: Iterable[str], *, embodiment_digest: str, fps: int, video: dict[str, Any]) -> str:
     """sha256 over the sorted fingerprints, and over rate, embodiment and video settings: they decide what is read."""
-    head = {"embodiment": embodiment_digest, "fps": fps, "video": video}
-    return digest_json({"head": head, "episodes": sorted(fingerprints)})
+    head = canonical_json({"embodiment": embodiment_digest, "fps": fps, "video": video})
+    return sha256_bytes("\n".join([head, *sorted(fingerprints)]).encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -26,10 +28,17 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 
 OWN = "meta/gripline"
 OWN_EPISODES = f"{OWN}/episodes.parquet"
-OWN_STREAMS = f"{OWN}/streams.parquet"
+OWN_DEPTH = f"{OWN}/depth.parquet"
+OWN_SOURCES = f"{OWN}/sources.parquet"
+OWN_TOTALS = f"{OWN}/totals.json"
 OWN_EMBODIMENT = f"{OWN}/embodiment.json"
 OWN_FILES = f"{OWN}/files.json"
 OWN_RECORD = f"{OWN}/record.json"
+STREAMS_PATH = f"{OWN}/streams/chunk-{{chunk_index:03d}}/file-{{file_index:03d}}.parquet"
+DEPTH_PATH = f"{OWN}/depth/{{camera}}/chunk-{{chunk_index:03d}}/file-{{file_index:03d}}.mp4"
+CALIBRATION_PATH = f"{OWN}/calibrations/{{digest}}.json"
+# Files below these never change once they are there.
+WRITTEN_ONCE = ("data/", "videos/", "meta/episodes/", f"{OWN}/streams/", f"{OWN}/depth/")
 
 STATE = "observation.state"
 ACTION = "action"
@@ -41,6 +50,8 @@ AUTO_FEATURES = {
     "index": "int64",
     "task_index": "int64",
 }
+# What these hold depends on the order in which the episodes came, and so do not belong into the statistics of all.
+PLACE_FEATURES = ("episode_index", "index", "task_index")
 
 Features = dict[str, dict[str, Any]]
 
@@ -128,17 +139,25 @@ def own_episodes_schema() -> pa.Schema:
         ("task", pa.string()),
         ("instruction", pa.string()),
     ]
-    return pa.schema(fields + [(name, pa.string()) for name in ROW_COLUMNS])
+    return pa.schema(fields + [(name, pa.string()) for name in (*ROW_COLUMNS, "split")])
 
 
 def own_streams_schema() -> pa.Schema:
-    """Columns of meta/gripline/streams.parquet: what each recorded stream of an episode was like."""
+    """Columns of meta/gripline/streams: what each recorded stream of an episode was like."""
     fields = [(name, pa.string()) for name in ("episode_id", "stream", "kind")]
-    kinds = {name: pa.int64() for name in ("count", "backwards", "duplicates", "nan_count")}
+    kinds = {name: pa.int64() for name in ("count", "backwards", "duplicates", "gaps", "nan_count")}
     return pa.schema(fields + [(name, kinds.get(name, pa.float64())) for name in STREAM_COLUMNS[2:]])
 
 
-OWN_SCHEMAS = {OWN_EPISODES: own_episodes_schema(), OWN_STREAMS: own_streams_schema()}
+# Where the depth of an episode lies: `first_frame` of that file.
+DEPTH_SCHEMA = pa.schema(
+    [("episode_id", pa.string()), ("camera", pa.string())]
+    + [(name, pa.int64()) for name in ("chunk_index", "file_index", "first_frame", "length", "height", "width")]
+)
+# The files that were looked at, and what became of each episode in them; `code`, `detail`: why it was left out.
+SOURCES_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("uri", "sha256", "format", "part", "episode_id", "code", "detail")]
+)
 
 
 def build_info(
@@ -162,6 +181,27 @@ def build_info(
     }
 
 
+def video_path(key: str) -> str:
+    """Template of the files of one camera; it lacks the two indices."""
+    return VIDEO_PATH.replace("{video_key}", key)
+
+
+def depth_path(camera: str) -> str:
+    """Template of the files of one depth camera; it lacks the two indices."""
+    return DEPTH_PATH.replace("{camera}", camera)
+
+
+def is_written_once(name: str) -> bool:
+    return name.startswith(WRITTEN_ONCE)
+
+
 def place(number: int) -> dict[str, int]:
     """Chunk and file index of the `number`-th file of a kind."""
     return {"chunk_index": number // CHUNKS_SIZE, "file_index": number % CHUNKS_SIZE}
+
+
+def next_number(names: Iterable[str], template: str) -> int:
+    """Number of the next file of a kind, where `names` are those of all files; `template` lacks the two indices."""
+    head = template.rsplit("chunk-", 1)[0]
+    found = (re.fullmatch(r"chunk-(\d+)/file-(\d+)\.\w+", name[len(head) :]) for name in names if name.startswith(head))
+    return 1 + max((int(at[1]) * CHUNKS_SIZE + int(at[2]) for at in found if at), default=-1)

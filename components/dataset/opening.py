@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,33 +18,34 @@ from components.core.files import read_json
 from components.core.records import Record, read_record
 from components.core.spec import Embodiment, embodiment_from_dict
 from components.dataset import layout
-from components.dataset.identity import dataset_digest, fingerprint
+from components.dataset.commit import resolve
+from components.dataset.identity import IDENTITY_COLUMNS, dataset_digest, fingerprint
 
 _AGAIN = "Restore the tree or run ingest again"
 
 
 @dataclass(frozen=True)
 class OpenedMetadata:
-    """`places`: one dict an episode, the columns of meta/episodes without statistics, plus "data/first_index"."""
+    """`places`: meta/episodes without tasks and statistics, plus "data/first_index"; one row an episode."""
 
     info: dict[str, Any]
     record: Record
     embodiment: Embodiment
     episodes: pd.DataFrame
-    places: list[dict[str, Any]]
+    places: pd.DataFrame
 
 
 def open_metadata(root: Path) -> OpenedMetadata:
     """Reads and cross-checks everything but frames. Raises `DatasetError`."""
     info = _read_info(root)
     try:
-        record = read_record(root / layout.OWN, kind="dataset")
+        record = read_record(resolve(root, layout.OWN_RECORD).parent, kind="dataset")
     except RecordError as error:
         raise DatasetError(f"the tree is not complete: {error}", where=str(root), hint=_AGAIN) from error
     embodiment = _read_embodiment(root)
     _require_equal(root, "fps", info["fps"], record.attrs.get("fps"))
     _require_equal(root, "robot_type", info["robot_type"], embodiment.name)
-    episodes = _read_table(root, layout.OWN_EPISODES, layout.own_episodes_schema().names).to_pandas()
+    episodes = read_table(root, layout.OWN_EPISODES, layout.own_episodes_schema().names).to_pandas()
     places = _read_places(root, info)
     _require_counts(root, info, episodes, places)
     _require_files(root, info, places)
@@ -65,7 +68,7 @@ def _read_info(root: Path) -> dict[str, Any]:
 
 
 def _read_json(root: Path, name: str) -> dict[str, Any]:
-    path = root / name
+    path = resolve(root, name)
     if not path.is_file():
         hint = "Run the ingest stage first" if name == layout.INFO else _AGAIN
         raise DatasetError(f"not a dataset, there is no {name}", where=str(root), hint=hint)
@@ -86,8 +89,9 @@ def _read_embodiment(root: Path) -> Embodiment:
         raise DatasetError(f"not an embodiment: {error}", where=str(root / layout.OWN_EMBODIMENT)) from error
 
 
-def _read_table(root: Path, name: str, columns: list[str]) -> pa.Table:
-    path = root / name
+def read_table(root: Path, name: str, columns: list[str]) -> pa.Table:
+    """Columns of a parquet file of the tree. Raises `DatasetError` where it or one of them is missing."""
+    path = resolve(root, name)
     try:
         table = pq.read_table(path, columns=columns)
     except FileNotFoundError as error:
@@ -99,56 +103,58 @@ def _read_table(root: Path, name: str, columns: list[str]) -> pa.Table:
     return table
 
 
-def _read_places(root: Path, info: dict[str, Any]) -> list[dict[str, Any]]:
-    names = [name for name in layout.episodes_schema(info["features"]).names if not name.startswith("stats/")]
-    # files.json decides, not the folder: what an abandoned `resume` left there belongs to no dataset.
+def _read_places(root: Path, info: dict[str, Any]) -> pd.DataFrame:
+    schema = layout.episodes_schema(info["features"])
+    names = [name for name in schema.names if not name.startswith("stats/") and name != "tasks"]
+    # files.json decides, not the folder: what an abandoned writer left there belongs to no dataset.
     files = sorted(name for name in _read_json(root, layout.OWN_FILES) if name.startswith("meta/episodes/"))
-    rows = [row for file in files for row in _read_table(root, file, names).to_pylist()]
-    first: dict[tuple[int, int], int] = {}
-    for row in rows:
-        row["data/first_index"] = first.setdefault(
-            (row["data/chunk_index"], row["data/file_index"]), row["dataset_from_index"]
-        )
-    return rows
+    if not files:
+        raise DatasetError("files.json names no file of meta/episodes", where=str(root), hint=_AGAIN)
+    places = pa.concat_tables([read_table(root, file, names) for file in files]).to_pandas()
+    files_of_data = places.groupby(["data/chunk_index", "data/file_index"])
+    places["data/first_index"] = files_of_data["dataset_from_index"].transform("min")
+    return places
 
 
-def _require_counts(root: Path, info: dict[str, Any], episodes: pd.DataFrame, places: list[dict[str, Any]]) -> None:
+def _require_counts(root: Path, info: dict[str, Any], episodes: pd.DataFrame, places: pd.DataFrame) -> None:
     _require_equal(root, "rows of meta/episodes", len(places), info["total_episodes"])
     _require_equal(root, f"rows of {layout.OWN_EPISODES}", len(episodes), info["total_episodes"])
-    start = 0
-    for index, (place, own) in enumerate(zip(places, episodes.to_dict("records"), strict=True)):
-        _require_equal(root, "episode_index in meta/episodes", place["episode_index"], index)
-        _require_equal(root, f"episode_index in {layout.OWN_EPISODES}", own["episode_index"], index)
-        _require_equal(root, f"length of episode {index}", own["length"], place["length"])
-        _require_equal(root, f"first frame of episode {index}", place["dataset_from_index"], start)
-        start += place["length"]
-        _require_equal(root, f"last frame of episode {index}", place["dataset_to_index"], start)
-    _require_equal(root, "frames in meta/episodes", start, info["total_frames"])
+    indices, ends = np.arange(len(places)), np.cumsum(places["length"].to_numpy())
+    starts = np.concatenate([[0], ends[:-1]])
+    _require_column(root, "episode_index in meta/episodes", places["episode_index"], indices)
+    _require_column(root, f"episode_index in {layout.OWN_EPISODES}", episodes["episode_index"], indices)
+    _require_column(root, "length", episodes["length"], places["length"].to_numpy())
+    _require_column(root, "first frame", places["dataset_from_index"], starts)
+    _require_column(root, "last frame", places["dataset_to_index"], ends)
+    _require_equal(root, "frames in meta/episodes", int(places["length"].sum()), info["total_frames"])
 
 
-def _require_files(root: Path, info: dict[str, Any], places: list[dict[str, Any]]) -> None:
-    needed = {layout.STATS, layout.TASKS, layout.OWN_STREAMS, layout.OWN_FILES}
-    for place in places:
-        needed.add(layout.DATA_PATH.format(**_at(place, "data")))
-        for key in layout.video_keys(info["features"]):
-            needed.add(layout.VIDEO_PATH.format(video_key=key, **_at(place, f"videos/{key}")))
-    missing = sorted(name for name in needed if not (root / name).is_file())
+def _require_column(root: Path, name: str, found: pd.Series, expected: npt.NDArray[np.int64]) -> None:
+    wrong = np.flatnonzero(found.to_numpy() != expected)
+    if len(wrong):
+        index = int(wrong[0])
+        _require_equal(root, f"{name} of episode {index}", int(found.iloc[index]), int(expected[index]))
+
+
+def _require_files(root: Path, info: dict[str, Any], places: pd.DataFrame) -> None:
+    needed = {name for name in _read_json(root, layout.OWN_FILES) if layout.is_written_once(name)}
+    needed |= {layout.STATS, layout.TASKS, layout.OWN_TOTALS}
+    prefixes = {layout.DATA_PATH: "data"}
+    prefixes |= {layout.video_path(key): f"videos/{key}" for key in layout.video_keys(info["features"])}
+    for template, prefix in prefixes.items():
+        at = places[[f"{prefix}/chunk_index", f"{prefix}/file_index"]].drop_duplicates()
+        for chunk, file in at.itertuples(index=False):
+            needed.add(template.format(chunk_index=chunk, file_index=file))
+    missing = sorted(name for name in needed if not resolve(root, name).is_file())
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise DatasetError(f"missing: {', '.join(missing[:3])}{more}", where=str(root), hint=_AGAIN)
 
 
-def _at(place: dict[str, Any], prefix: str) -> dict[str, int]:
-    return {name: place[f"{prefix}/{name}"] for name in ("chunk_index", "file_index")}
-
-
 def _require_digest(
     root: Path, info: dict[str, Any], record: Record, embodiment: Embodiment, episodes: pd.DataFrame
 ) -> None:
-    marks = (
-        fingerprint(*row)
-        for row in zip(episodes["episode_id"], episodes["pixel_sha256"], episodes["frames_sha256"], strict=True)
-    )
+    marks = (fingerprint(*row) for row in zip(*(episodes[name] for name in IDENTITY_COLUMNS), strict=True))
     found = dataset_digest(
         marks, embodiment_digest=embodiment.digest, fps=info["fps"], video=record.attrs.get("video", {})
     )

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from components.core.errors import DatasetError
+from components.core.files import read_json, sha256_file
 from components.core.params import Video
 from components.dataset import layout
-from components.dataset.columns import stats_from_row
-from components.dataset.identity import fingerprint
+from components.dataset.commit import recover
 from components.dataset.reader import Dataset
-from components.dataset.totals import Totals
+from components.dataset.totals import Totals, stats_of_totals
 from components.dataset.writer import DatasetWriter
 
 
 def resume(root: Path, video: Video, **limits: float) -> DatasetWriter:
-    """A writer that adds to the dataset in `root`; until its `close`, the old dataset stays as it was.
+    """A writer that adds to the dataset in `root`; until its first commit, the old dataset stays as it was.
 
-    Raises `DatasetError` where `video` differs from what the dataset was written with.
+    What a killed writer had begun is dropped. Raises `DatasetError` where `video` differs from what the dataset was
+    written with.
     """
+    recover(root)
     dataset = Dataset.open(root)
     written = dataset.record.attrs["video"]
     if video.model_dump() != written:
@@ -34,26 +35,25 @@ def resume(root: Path, video: Video, **limits: float) -> DatasetWriter:
 
 
 def totals_of(dataset: Dataset) -> Totals:
-    """Counts, tasks, identities and statistics, from metadata alone."""
+    """Counts, tasks, identities and statistics, from metadata alone and without looking at single episodes."""
+    root = dataset.root
     fixed = {layout.STATE, layout.ACTION, layout.TIME, *layout.AUTO_FEATURES, *layout.video_keys(dataset.features)}
-    tasks = pq.read_table(dataset.root / layout.TASKS).to_pandas()
-    totals = Totals(
+    tasks = pq.read_table(root / layout.TASKS).to_pandas()
+    known = read_json(root / layout.OWN_FILES)
+    if sha256_file(root / layout.OWN_TOTALS) != known.get(layout.OWN_TOTALS):
+        raise DatasetError("changed since it was written", where=str(root / layout.OWN_TOTALS), hint="Restore the tree")
+    templates = [layout.DATA_PATH, layout.EPISODES_PATH, layout.STREAMS_PATH]
+    templates += [layout.video_path(key) for key in layout.video_keys(dataset.features)]
+    templates += [layout.depth_path(camera) for camera in dataset.embodiment.observation.depth]
+    return Totals(
+        episodes=len(dataset),
+        frames=dataset.info["total_frames"],
         tasks={str(task): int(index) for task, index in tasks["task_index"].items()},
         extras={key: (f["dtype"], f["shape"][0]) for key, f in dataset.features.items() if key not in fixed},
+        ids=set(dataset.episodes["episode_id"]),
+        stats=stats_of_totals(read_json(root / layout.OWN_TOTALS)),
+        files={template: layout.next_number(known, template) for template in templates},
+        known=known,
+        own_episodes=pq.read_table(root / layout.OWN_EPISODES, schema=layout.own_episodes_schema()),
+        own_depth=dataset.depth_table,
     )
-    marks = dataset.episodes.set_index("episode_index")
-    for row in dataset.metadata_rows():
-        own = marks.loc[row["episode_index"]]
-        mark = fingerprint(own["episode_id"], own["pixel_sha256"], own["frames_sha256"])
-        stats = {key: stats_from_row(row, key) for key in dataset.features}
-        totals.count(own["episode_id"], mark, row["length"], stats)
-        _count_files(totals, row, dataset.features)
-    return totals
-
-
-def _count_files(totals: Totals, row: dict[str, Any], features: layout.Features) -> None:
-    prefixes = {"data": "data", "episodes": "meta/episodes"}
-    prefixes |= {key: f"videos/{key}" for key in layout.video_keys(features)}
-    for kind, prefix in prefixes.items():
-        number = row[f"{prefix}/chunk_index"] * layout.CHUNKS_SIZE + row[f"{prefix}/file_index"]
-        totals.files[kind] = max(totals.files.get(kind, 0), number + 1)

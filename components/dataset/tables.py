@@ -29,12 +29,6 @@ class TableFile:
         self._writer.write_table(table)
         self.rows += table.num_rows
 
-    def copy_from(self, path: Path) -> None:
-        """Writes the rows of another file of the same schema, row group by row group."""
-        with pq.ParquetFile(path) as source:
-            for group in range(source.num_row_groups):
-                self.write(source.read_row_group(group).select(self.schema.names).cast(self.schema))
-
     def will_reach(self, rows: int, limit_bytes: int) -> bool:
         """Whether `rows` more rows of average size would reach the limit."""
         return bool(self.rows) and self.size + self.size / self.rows * rows >= limit_bytes
@@ -45,14 +39,17 @@ class TableFile:
 
 
 class RollingTable:
-    """Parquet files of one kind, `template` numbered from `first`; the next one opens where the limit would be met."""
+    """Parquet files of one kind, `template` numbered from `first`; the next one opens where the limit would be met.
+
+    `next`: number of the next file to open.
+    """
 
     def __init__(self, root: Path, template: str, schema: pa.Schema, limit_bytes: int, first: int = 0) -> None:
         self._root = root
         self._template = template
         self._schema = schema
         self._limit_bytes = limit_bytes
-        self._next = first
+        self.next = first
         self._file: TableFile | None = None
 
     def reserve(self, rows: int) -> dict[str, int]:
@@ -61,9 +58,9 @@ class RollingTable:
             self._file.close()
             self._file = None
         if self._file is None:
-            self._file = TableFile(fresh(self._root / self._template.format(**place(self._next))), self._schema)
-            self._next += 1
-        return place(self._next - 1)
+            self._file = TableFile(self._root / self._template.format(**place(self.next)), self._schema)
+            self.next += 1
+        return place(self.next - 1)
 
     def write(self, table: pa.Table) -> dict[str, int]:
         """Writes `table` as one row group and says where."""
@@ -76,9 +73,3 @@ class RollingTable:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def fresh(path: Path) -> Path:
-    """`path` with nothing there: what an abandoned writer left is unlinked, never written through a hard link."""
-    path.unlink(missing_ok=True)
-    return path

@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
 
 from components.core.errors import DatasetError
+from components.dataset import layout
 from components.dataset.stats import FeatureStats, RunningStats
 
 
 @dataclass
 class Totals:
-    """`files`: kind of file ("data", "episodes", or a video key) -> number of the next one to open.
+    """`files`: template of a kind of file -> number of the next one to open; `known`: files.json of the last commit.
 
-    Memory grows by one digest an episode and one string a task; frames and statistics leave nothing behind.
+    `own_episodes`, `own_depth`: the tables of that name as of the last commit. Frames leave nothing behind.
     """
 
     episodes: int = 0
     frames: int = 0
     tasks: dict[str, int] = field(default_factory=dict)
     extras: dict[str, tuple[str, int]] | None = None
-    fingerprints: dict[str, str] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
     stats: dict[str, RunningStats] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
+    known: dict[str, str] = field(default_factory=dict)
+    own_episodes: pa.Table = field(default_factory=layout.own_episodes_schema().empty_table)
+    own_depth: pa.Table = field(default_factory=layout.DEPTH_SCHEMA.empty_table)
 
     def task_index(self, instruction: str) -> int:
         """Number of a task string, given in the order in which they first appear."""
         return self.tasks.setdefault(instruction, len(self.tasks))
 
     def require_new(self, episode_id: str) -> None:
-        if episode_id in self.fingerprints:
+        if episode_id in self.ids:
             raise DatasetError(f"episode {episode_id[:12]} is in the dataset already", hint="Add every episode once")
 
-    def count(self, episode_id: str, fingerprint: str, frames: int, stats: dict[str, FeatureStats]) -> None:
+    def count(self, episode_id: str, frames: int, stats: dict[str, FeatureStats]) -> None:
         """Takes in an episode that was written."""
         self.episodes += 1
         self.frames += frames
-        self.fingerprints[episode_id] = fingerprint
+        self.ids.add(episode_id)
         for key, values in stats.items():
             self.stats.setdefault(key, RunningStats()).add(values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """totals.json: the statistics, with nothing rounded: a later writer need not read those of all episodes."""
+        return {"stats": {key: running.as_dict() for key, running in self.stats.items()}}
+
+
+def stats_of_totals(value: dict[str, Any]) -> dict[str, RunningStats]:
+    """The statistics in totals.json."""
+    return {key: RunningStats.from_dict(part) for key, part in value["stats"].items()}

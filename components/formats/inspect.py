@@ -1,25 +1,28 @@
-"""What a file or folder holds, what it lacks, and what is wrong with it; for people and for `--json`."""
+"""What recordings hold, what they lack, and what is wrong with them; for people and for `--json`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import h5py
-import numpy as np
+import yaml
 
-from components.core.episode import Episode, Stream
-from components.core.errors import EpisodeError, FormatError, InputError
-from components.formats import hdf5, mcap
-from components.formats.images import decode_image
-from components.formats.mapping import HDF5_DATASETS, HDF5_TIME, INSTRUCTION_TOPIC, REQUIRED, TOPICS
-from components.formats.registry import Recording, open_recording, read_part, recording_files, sniff, source_uri
+from components.core.errors import FormatError
+from components.formats.cut_lists import CutList
+from components.formats.cut_rows import SourceCut
+from components.formats.cuts import Cut
+from components.formats.discover import find
+from components.formats.isolated import Child
+from components.formats.look import Seen, StreamKey, Task, look
+from components.formats.mapping import Mapping
+from components.formats.source import Problem
 
-_StreamKey = tuple[str, str, tuple[int, ...], str]
+# Read by libraries in C that may crash on a damaged file.
+_CRASHING = ("hdf5", "lerobot")
 
 
 @dataclass
@@ -30,148 +33,102 @@ class Inspection:
     dialects: set[str] = field(default_factory=set)
     episodes: int = 0
     frames: int = 0
-    counts: Counter[_StreamKey] = field(default_factory=Counter)
-    rates: dict[_StreamKey, list[float]] = field(default_factory=dict)
+    counts: Counter[StreamKey] = field(default_factory=Counter)
+    rates: dict[StreamKey, list[float]] = field(default_factory=dict)
     tasks: set[str] = field(default_factory=set)
-    problems: list[dict[str, str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    mappings: dict[str, Mapping] = field(default_factory=dict)
+    cuts: list[tuple[str, Cut]] = field(default_factory=list)
 
-    def add_stream(self, key: _StreamKey, count: int, rate_hz: float) -> None:
-        self.counts[key] += count
-        self.rates.setdefault(key, []).append(rate_hz)
+    def add(self, uri: str, seen: Seen) -> None:
+        self.formats.add(seen.format)
+        self.dialects |= {seen.dialect} - {""}
+        self.episodes += seen.episodes
+        self.frames += seen.frames
+        self.counts.update(seen.counts)
+        for key, rates in seen.rates.items():
+            self.rates.setdefault(key, []).extend(rates)
+        self.tasks |= seen.tasks
+        self.problems += seen.problems
+        if seen.mapping is not None:
+            self.mappings[uri] = seen.mapping
+        self.cuts += [(uri, cut) for cut in seen.cuts]
 
-    def add_problem(self, code: str, where: str, detail: str) -> None:
-        self.problems.append({"code": code, "where": where, "detail": detail})
+    @property
+    def cut_list(self) -> CutList:
+        return CutList(tuple(SourceCut(uri, cut) for uri, cut in self.cuts))
 
     def as_dict(self) -> dict[str, Any]:
-        streams = [
-            {
-                "name": name,
-                "kind": kind,
-                "shape": list(shape),
-                "dtype": dtype,
-                "rate_hz": round(median(self.rates[name, kind, shape, dtype]), 3),
-                "count": self.counts[name, kind, shape, dtype],
-            }
-            for name, kind, shape, dtype in sorted(self.counts)
-        ]
         return {
             "format": "+".join(sorted(self.formats)),
             "dialect": "+".join(sorted(self.dialects)),
             "episodes": self.episodes,
             "frames": self.frames,
-            "streams": streams,
+            "streams": [self._stream(key) for key in sorted(self.counts)],
             "tasks": sorted(self.tasks),
-            "problems": self.problems,
+            "problems": [asdict(problem) for problem in self.problems],
+            "mapping": mapping_text(self.mappings),
+            "cuts": [{"source": uri, **asdict(cut), "name": cut.name} for uri, cut in self.cuts],
         }
 
+    def _stream(self, key: StreamKey) -> dict[str, Any]:
+        name, kind, shape, dtype = key
+        rate_hz = round(median(self.rates[key]), 3)
+        count = self.counts[key]
+        return {"name": name, "kind": kind, "shape": list(shape), "dtype": dtype, "rate_hz": rate_hz, "count": count}
 
-def inspect_path(path: Path) -> dict[str, Any]:
-    """Looks at one file, or at every file below a folder, without refusing any. Raises `InputError` where nothing is.
 
-    Keys: format, dialect, episodes, frames (action samples), streams, tasks, problems. A stream of kind "unmapped" is
-    there but is read by nobody; its `dtype` is the type of the message or dataset.
+def inspect_path(path: Path, mappings: Sequence[Mapping] = (), cuts: CutList | None = None) -> dict[str, Any]:
+    """Looks at a file, at what a pattern matches, or at all below a folder. Raises `InputError` where nothing is.
+
+    Keys: format, dialect, episodes, frames (action samples, or those of the longest stream), streams, tasks, problems;
+    mapping: YAML that `--map` takes, as it ruled here; cuts: proposed for long recordings. A stream of kind "unmapped"
+    is there and nobody reads it; its `dtype` is the type of the message, dataset or feature.
     """
-    if not path.exists():
-        raise InputError("no such file or folder", where=str(path))
-    root = path if path.is_dir() else path.parent
-    found = Inspection()
-    for file in recording_files(path):
-        _inspect_file(file, source_uri(file, root), found)
-    return found.as_dict()
+    return inspected(path, mappings, cuts).as_dict()
 
 
-def _inspect_file(path: Path, uri: str, found: Inspection) -> None:
-    try:
-        found.formats.add(sniff(path, where=uri))
-        recording = open_recording(path, uri=uri)
-        if recording.format == "mcap":
-            _inspect_mcap(recording, found)
+def inspected(path: Path, mappings: Sequence[Mapping] = (), cuts: CutList | None = None) -> Inspection:
+    """The same before it becomes JSON."""
+    total = Inspection()
+    for uri, seen in _looked_at(path, tuple(mappings), cuts):
+        if isinstance(seen, Problem):
+            total.problems.append(seen)
         else:
-            _inspect_hdf5(recording, found)
-    except FormatError as error:
-        found.add_problem(error.code, error.where or uri, error.message)
+            total.add(uri, seen)
+    if not total.formats and not total.problems:
+        total.problems.append(Problem("no_episodes", path.name, "no recording lies there"))
+    return total
 
 
-def _inspect_mcap(recording: Recording, found: Inspection) -> None:
-    contents = mcap.scan(recording.path, where=recording.uri)
-    found.dialects.add(contents.profile or "mcap")
-    for topic in contents.topics.values():
-        if topic.name not in TOPICS and topic.name != INSTRUCTION_TOPIC:
-            rate_hz = _log_rate_hz(topic.log_time_ns)
-            key = (topic.name, "unmapped", (), topic.type_name or topic.encoding)
-            found.add_stream(key, len(topic.log_time_ns), rate_hz)
-    _add_episode(mcap.episode_of(contents, uri=recording.uri, sha256=recording.sha256), found)
+def _looked_at(path: Path, mappings: tuple[Mapping, ...], cuts: CutList | None) -> Iterator[tuple[str, Seen | Problem]]:
+    child: Child[Task, Seen] = Child(look)
+    try:
+        for found in find(path):
+            if isinstance(found, FormatError):
+                where = found.where or path.name
+                yield where, Problem(found.code, where, ". ".join(filter(None, (found.message, found.hint))))
+            elif found.format in _CRASHING:
+                seen, reason = child(Task(found, mappings, cuts))
+                crashed = Problem("reader_crashed", found.uri, f"the library that reads {found.format} {reason} on it")
+                yield found.uri, crashed if seen is None else seen
+            else:
+                yield found.uri, look(Task(found, mappings, cuts))
+    finally:
+        child.close()
 
 
-def _log_rate_hz(log_time_ns: list[int]) -> float:
-    steps = np.diff(np.array(log_time_ns, dtype=np.float64))
-    step = float(np.median(steps)) if len(steps) else 0.0
-    return 1e9 / step if step > 0 else 0.0
+def mapping_text(mappings: dict[str, Mapping]) -> str:
+    """YAML of the mapping of every source; where they differ, a list in which each names its source. "" for none."""
+    different = list(dict.fromkeys(mapping.as_yaml() for mapping in mappings.values()))
+    if len(different) < 2:
+        return different[0] if different else ""
+    entries = []
+    for uri, mapping in mappings.items():
+        named = mapping.model_copy(update={"match": glob_escape(uri), "name": f"{mapping.name} {uri}"})
+        entries.append(yaml.safe_load(named.as_yaml()))
+    return yaml.safe_dump({"mappings": entries}, sort_keys=False, allow_unicode=True)
 
 
-def _inspect_hdf5(recording: Recording, found: Inspection) -> None:
-    found.dialects.add(hdf5.dialect(recording.path, where=recording.uri))
-    for part in recording.parts:
-        where = recording.uri_of(part)
-        try:
-            for name, shape, dtype in _unmapped_datasets(recording.path, part, where):
-                found.add_stream((name, "unmapped", shape[1:], dtype), shape[0] if shape else 1, 0.0)
-            _add_episode(read_part(recording, part), found)
-        except FormatError as error:
-            found.add_problem(error.code, where, error.message)
-
-
-def _unmapped_datasets(path: Path, part: str, where: str) -> list[tuple[str, tuple[int, ...], str]]:
-    names: list[tuple[str, tuple[int, ...], str]] = []
-
-    def visit(name: str, node: object) -> None:
-        if isinstance(node, h5py.Dataset) and name not in HDF5_DATASETS and name != HDF5_TIME:
-            names.append((name, tuple(node.shape or ()), str(node.dtype)))
-
-    with hdf5.opened(path, where=where) as file:
-        demo = file[f"data/{part}"]
-        if isinstance(demo, h5py.Group):
-            demo.visititems(visit)
-    return names
-
-
-def _add_episode(episode: Episode, found: Inspection) -> None:
-    where = episode.provenance.source_uri
-    found.episodes += 1
-    found.frames += len(episode.streams["action"]) if "action" in episode.streams else 0
-    if episode.task:
-        found.tasks.add(episode.task)
-    for stream in episode.streams.values():
-        try:
-            shape, dtype = _sample_of(stream, where)
-        except EpisodeError as error:
-            found.add_problem(error.code, where, error.message)
-            continue
-        found.add_stream((stream.name, stream.kind, shape, dtype), len(stream), stream.rate_hz)
-    for code, detail in _lacks(episode):
-        found.add_problem(code, where, detail)
-
-
-def _sample_of(stream: Stream, where: str) -> tuple[tuple[int, ...], str]:
-    """Shape and type of one sample; the first frame of a camera is decoded for it."""
-    if stream.kind == "image":
-        first = stream.values[0]
-        dtype = "uint8" if isinstance(first, np.ndarray) else "jpeg/png"
-        return decode_image(first, where=where).shape, dtype
-    return tuple(np.asarray(stream.values).shape[1:]), "float64"
-
-
-def _lacks(episode: Episode) -> Iterable[tuple[str, str]]:
-    for name in REQUIRED:
-        if name not in episode.streams:
-            yield "missing_stream", f"no stream {name!r}"
-    if not episode.task:
-        yield "missing_task", "the recording does not name its task"
-    if not episode.instruction.strip():
-        yield "missing_instruction", "the recording does not hold an instruction"
-    for stream in episode.streams.values():
-        steps = np.diff(stream.time_ns)
-        if (steps < 0).any():
-            yield "clock_backwards", f"the clock of {stream.name!r} goes back {int((steps < 0).sum())} times"
-        if stream.kind != "image" and not np.isfinite(np.asarray(stream.values)).all():
-            yield "not_finite", f"stream {stream.name!r} holds NaN or infinity"
+def glob_escape(uri: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in uri)

@@ -1,121 +1,144 @@
-"""Which reader a file belongs to, judged by its first bytes and never by its name."""
+"""Which reader a source belongs to, and the way into it: `find_sources`, `open_recording`, `read_part`, `read`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from typing import cast
 
 from components.core.episode import Episode
-from components.core.errors import FormatError
-from components.core.files import sha256_file
-from components.formats import hdf5, mcap
+from components.core.errors import FormatError, UsageError
+from components.core.files import digest_json, sha256_file, tree_manifest
+from components.formats.cut_lists import CutList, cuts_for
+from components.formats.cuts import Cut, apply_words, take_cut
+from components.formats.discover import find
+from components.formats.mapping import Mapping, given_mapping
+from components.formats.source import Field, Found, Opened, Problem, Reader, Recording
 
-_READERS: dict[str, ModuleType] = {"hdf5": hdf5, "mcap": mcap}
-_MAGIC = {hdf5.MAGIC: "hdf5", mcap.MAGIC: "mcap"}
-# Named in the refusal, so that nobody has to look into the file.
-_STRANGERS = {
-    b"PAR1": "a Parquet file",
-    b"#ROSBAG V2.0": "a ROS 1 bag",
-    b"SQLite format 3": "an SQLite file (a ROS 2 bag in db3?)",
-    b"PK\x03\x04": "a zip or npz archive",
-    b"\x93NUMPY": "a numpy array",
-    b"\x80\x04": "a pickle, which is never loaded",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-}
-_LFS = b"version https://git-lfs"
-_HDF5_USER_BLOCKS = (512, 1024, 2048, 4096)
+FORMATS = ("hdf5", "lerobot", "mcap", "rlds")
 
 
-def sniff(path: Path, *, where: str | None = None) -> str:
-    """ "hdf5" or "mcap". Raises `FormatError` (lfs_pointer, empty, unknown_format, unreadable)."""
-    where = where or str(path)
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HDF5_USER_BLOCKS[-1] + 8)
-    except OSError as error:
-        raise FormatError(f"cannot be opened ({error.strerror})", where=where, code="unreadable") from error
-    if not head:
-        raise FormatError("the file is empty", where=where, hint="Copy it again", code="empty")
-    if head.startswith(_LFS):
-        raise FormatError(
-            "a git-LFS pointer instead of the recording", where=where, hint="Run `git lfs pull`", code="lfs_pointer"
-        )
-    for magic, name in _MAGIC.items():
-        if head.startswith(magic):
-            return name
-    # HDF5 may keep a block of the user's own in front of its signature.
-    if any(head[offset : offset + 8] == hdf5.MAGIC for offset in _HDF5_USER_BLOCKS):
-        return "hdf5"
-    looks = next((name for magic, name in _STRANGERS.items() if head.startswith(magic)), None)
-    if head[4:8] == b"ftyp":
-        looks = "an MP4 video"
-    raise FormatError(
-        f"looks like {looks}" if looks else f"unknown format; it begins with {head[:8]!r}",
-        where=where,
-        hint=f"Known are {', '.join(sorted(_READERS))}",
-        code="unknown_format",
+def reader(format_: str) -> Reader:
+    """The module that reads a format; loaded when it is first needed."""
+    return cast(Reader, import_module(f"components.formats.{format_}.reader"))
+
+
+def find_sources(path: Path, *, prefix: str = "") -> tuple[list[Found], list[FormatError]]:
+    """Every readable source at or below `path`, which may be a pattern; apart from it, what cannot be read."""
+    found = list(find(path, uri=prefix))
+    return [one for one in found if isinstance(one, Found)], [one for one in found if isinstance(one, FormatError)]
+
+
+def content_sha256(path: Path) -> str:
+    """Of a file's bytes; of a folder's files and their names."""
+    return sha256_file(path) if path.is_file() else digest_json(tree_manifest(path))
+
+
+def open_recording(
+    found: Found, mappings: Sequence[Mapping] = (), *, sha256: str = "", cuts: CutList | None = None
+) -> Recording:
+    """Hashes a source (unless `sha256` is known) and lists its parts without reading them. Raises `FormatError`.
+
+    `mappings`: a team's own; the first that speaks for the source rules, else a built-in one or a guess. `cuts`: a list
+    that says which spans are episodes; else one beside the source, else what the mapping's `episode` rule finds.
+    """
+    opened = _opened(found, given_mapping(mappings, found.uri, found.format))
+    listed = _cuts_listed(found, cuts) or opened.cuts
+    parts, used, unknown = cut_parts(opened.parts, listed)
+    problems = [*opened.problems]
+    problems += [
+        Problem("missing_part", found.uri, f"a cut names part {part!r}, which is not there") for part in unknown
+    ]
+    return Recording(
+        path=found.path,
+        uri=found.uri,
+        format=found.format,
+        dialect=opened.dialect,
+        sha256=sha256 or content_sha256(found.path),
+        parts=parts,
+        mapping=opened.mapping,
+        problems=tuple(problems),
+        cuts=used,
     )
 
 
-def recording_files(path: Path) -> list[Path]:
-    """The file itself, or all files below a folder sorted by path; hidden ones and sidecars are skipped."""
-    if path.is_file():
-        return [path]
-    files = (file for file in path.rglob("*") if file.is_file())
-    return sorted(file for file in files if not _skipped(file.relative_to(path)))
+def _opened(found: Found, given: Mapping | None) -> Opened:
+    module = reader(found.format)
+    if given is not None and not given.streams:
+        given = given.over(module.open_source(found.path, None, where=found.uri).mapping)
+    return module.open_source(found.path, given, where=found.uri)
 
 
-def _skipped(relative: Path) -> bool:
-    # metadata.yaml lies beside the MCAP files of rosbag2 and repeats what they say.
-    return relative.name == "metadata.yaml" or any(part.startswith(".") for part in relative.parts)
+def _cuts_listed(found: Found, cuts: CutList | None) -> tuple[Cut, ...]:
+    """Those of `cuts`, else of a list beside the source; one beside it that is damaged is an error of this source."""
+    origin_ns = getattr(reader(found.format), "origin_ns", None)
+    origin = None if origin_ns is None else partial(origin_ns, found.path, where=found.uri)
+    try:
+        return cuts_for(found.path, found.uri, cuts, origin_ns=origin)
+    except UsageError as error:
+        said = f"its cut list {error.where} cannot be used: {error.message}"
+        raise FormatError(said, where=found.uri, hint=error.hint, code="bad_cuts") from error
 
 
-@dataclass(frozen=True)
-class Recording:
-    """A file and the parts it holds: demo names of HDF5, one part "" of MCAP."""
+def cut_parts(parts: tuple[str, ...], cuts: Sequence[Cut]) -> tuple[tuple[str, ...], tuple[Cut, ...], list[str]]:
+    """Names of the episodes once parts are cut, the cuts that make them, and the parts that cuts name in vain.
 
-    path: Path
-    uri: str
-    format: str
-    sha256: str
-    parts: tuple[str, ...]
-
-    def uri_of(self, part: str) -> str:
-        return f"{self.uri}#{part}" if part else self.uri
-
-
-def source_uri(path: Path, root: Path) -> str:
-    """POSIX path below `root`: the same wherever the folder lies."""
-    return path.relative_to(root).as_posix()
-
-
-def open_recording(path: Path, *, uri: str) -> Recording:
-    """Sniffs, hashes and lists a file without reading its episodes. Raises `FormatError`."""
-    name = sniff(path, where=uri)
-    return Recording(path, uri, name, sha256_file(path), _READERS[name].parts(path, where=uri))
+    A part that no cut names stays whole; a cut without a part is for the only one.
+    """
+    only = parts[0] if len(parts) == 1 else ""
+    placed = [cut if cut.part in parts else replace(cut, part=only) if not cut.part else cut for cut in cuts]
+    names: list[str] = []
+    for part in parts:
+        own = [cut for cut in placed if cut.part == part]
+        names += [cut.name for cut in own if cut.keep] if own else [part]
+    unknown = sorted({cut.part for cut in placed} - set(parts))
+    return tuple(names), tuple(cut for cut in placed if cut.keep and cut.part in parts), unknown
 
 
 def read_part(recording: Recording, part: str) -> Episode:
     """One episode. Raises `FormatError` or `EpisodeError`; the other parts can still be read."""
-    episode: Episode = _READERS[recording.format].read_part(
-        recording.path, part, uri=recording.uri, sha256=recording.sha256
-    )
-    return episode
+    module = reader(recording.format)
+    cut = cut_of(recording, part)
+    if cut is None:
+        return module.read_part(recording, part)
+    read_range = getattr(module, "read_range", None)
+    if read_range is not None:
+        episode = apply_words(read_range(recording, cut.part, cut.start_ns, cut.end_ns), cut)
+    else:
+        episode = take_cut(module.read_part(recording, cut.part), cut)
+    return episode.with_provenance(source_uri=recording.uri_of(part))
 
 
-def read(path: Path, *, root: Path) -> Iterator[Episode]:
-    """Every readable episode of a file; then, if there were broken ones, raises the first one's error."""
-    recording = open_recording(path, uri=source_uri(path, root))
-    broken: FormatError | None = None
-    for part in recording.parts:
+def cut_of(recording: Recording, part: str) -> Cut | None:
+    return next((cut for cut in recording.cuts if cut.name == part), None)
+
+
+def fields(recording: Recording, part: str) -> list[Field]:
+    """What a part holds, whether anybody reads it or not; of a cut, what its whole part does. Raises `FormatError`."""
+    cut = cut_of(recording, part)
+    whole = part if cut is None else cut.part
+    opened = reader(recording.format)
+    return opened.fields(recording.path, whole, recording.mapping, where=recording.uri_of(whole))
+
+
+def read(path: Path, mappings: Sequence[Mapping] = ()) -> Iterator[Episode]:
+    """Every readable episode at or below `path`; then, if anything was broken, raises the first error."""
+    sources, broken = find_sources(path)
+    for found in sources:
         try:
-            episode = read_part(recording, part)
+            recording = open_recording(found, mappings)
         except FormatError as error:
-            broken = broken or error
+            broken.append(error)
             continue
-        yield episode
-    if broken is not None:
-        raise broken
+        for part in recording.parts:
+            try:
+                episode = read_part(recording, part)
+            except FormatError as error:
+                broken.append(error)
+                continue
+            yield episode
+    if broken:
+        raise broken[0]

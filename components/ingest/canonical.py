@@ -2,84 +2,90 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from components.core.episode import Episode, Stream, episode_id
+from components.core.episode import CONTROL_SOURCES, Episode, Stream, StreamKind, episode_id
 from components.core.errors import EpisodeError
-from components.core.spec import Embodiment
+from components.core.files import digest_json
+from components.core.spec import ActionGroup, Embodiment, StateGroup
 from components.dataset.frames import EpisodeFrames
-from components.formats.images import decode_image
-from components.ingest.align import Index, Method, align, stream_facts
-from components.transforms.steps import ResizeImages
+from components.ingest.align import Aligned, Grid, Method, Track, align, previous, stream_facts
+from components.ingest.conform import cut
+from components.ingest.motion import commands, state_rotation, state_track
+from components.ingest.pictures import Depths, Images
 
-Images = npt.NDArray[np.uint8]
+CONTROL_SOURCE = "control_source"
 
-# The state vector is these streams one after the other, in the order of `Embodiment.observation.state_names`.
-STATE_STREAMS: Mapping[str, Method] = {"hand": "linear", "gripper": "previous"}
-EXTRA_STREAMS: Mapping[str, tuple[str, Method]] = {"joints": ("observation.joints", "linear")}
-ACTION_STREAM = "action"
+AnyGroup = TypeVar("AnyGroup", ActionGroup, StateGroup)
+
+
+@dataclass(frozen=True)
+class _Part(Generic[AnyGroup]):
+    """The columns of one group on the way through alignment; `key` names its track."""
+
+    key: str
+    group: AnyGroup
+    track: Track
 
 
 def to_frames(
-    episode: Episode, embodiment: Embodiment, *, fps: int, max_misalignment_ms: float, split: str
+    episode: Episode, embodiment: Embodiment, *, fps: int, max_misalignment_ms: float, causal: bool = False
 ) -> EpisodeFrames:
-    """Frames at `fps`, images at the embodiment's size, float32 state and action.
+    """Frames at `fps`: images at the embodiment's size, decoded as they are taken; float32 state and action.
 
+    `causal`: an action is the last one given at a tick, never one that comes after it. The feature `control_source`
+    int64 [T, 1], an index into `CONTROL_SOURCES`, says who moved the robot: a person where the recording does not.
     Nothing is judged: an instruction may be empty and numbers may be NaN. Raises `EpisodeError` where there is nothing
-    to judge: missing_stream, missing_task, wrong_embodiment, wrong_shape, no_overlap, bad_time, bad_image.
+    to judge: missing_stream, missing_task, wrong_embodiment, wrong_kind, wrong_shape, wrong_form, wrong_value,
+    no_overlap, bad_time; and bad_image or wrong_shape when a frame is taken.
     """
-    where = episode.provenance.source_uri
+    where, seen = episode.provenance.source_uri, embodiment.observation
     _require_identity(episode, embodiment)
-    methods: dict[str, Method] = dict.fromkeys(embodiment.observation.cameras, "nearest")
-    methods.update(STATE_STREAMS)
-    methods.update({name: method for name, (_, method) in EXTRA_STREAMS.items()})
-    methods[ACTION_STREAM] = "command"
-    for name in methods:
-        episode.stream(name)
-    margin_ns = round(max_misalignment_ms * 1e6)
-    aligned = align(episode.streams, methods, anchor=ACTION_STREAM, fps=fps, image_margin_ns=margin_ns, where=where)
-    images = {
-        camera: _images(episode.streams[camera], aligned.index[camera], embodiment.observation.image_px, where)
-        for camera in embodiment.observation.cameras
+    pictures = {f"image {name}": _pictures(episode, name, "image") for name in seen.cameras}
+    pictures |= {f"depth {name}": _pictures(episode, name, "depth") for name in seen.depth}
+    state = _state_parts(episode, "state", seen.state)
+    kept = _state_parts(episode, "kept", seen.kept)
+    action = _action_parts(episode, embodiment.action.groups, causal=causal)
+    tracks = pictures | {part.key: part.track for part in (*state, *kept)} | {p.key: p.track for p in action}
+    aligned = align(tracks, Grid(embodiment.action.groups[0].stream, fps, round(max_misalignment_ms * 1e6), where))
+    extras = {
+        f"observation.{name}": _state([part for part in kept if part.group.stream == name], aligned)
+        for name in dict.fromkeys(group.stream for group in seen.kept)
     }
-    state = np.concatenate([aligned.values[name] for name in STATE_STREAMS], axis=1)
-    action = aligned.values[ACTION_STREAM]
-    _require_width("state", state, embodiment.observation.state_names, where)
-    _require_width("action", action, embodiment.action.names, where)
     start_ns = min(int(stream.time_ns.min()) for stream in episode.streams.values() if len(stream))
     return EpisodeFrames(
         episode_id=episode_id(episode),
-        pixel_sha256=pixel_sha256(images),
         task=episode.task,
         instruction=episode.instruction,
-        images=images,
-        state=_float32(state),
-        action=_float32(action),
+        images={
+            name: Images(episode.streams[name], aligned.index[f"image {name}"], seen.image_px, where)
+            for name in seen.cameras
+        },
+        depth={name: Depths(episode.streams[name], aligned.index[f"depth {name}"], where) for name in seen.depth},
+        state=_state(state, aligned),
+        action=_action(action, aligned, episode, fps, causal=causal),
         time_s=(aligned.ticks_ns - start_ns) / 1e9,
-        row=_row(episode, embodiment, split),
-        extras={key: _float32(aligned.values[name]) for name, (key, _) in EXTRA_STREAMS.items()},
+        row=_row(episode, embodiment),
+        extras={**extras, CONTROL_SOURCE: _control_source(episode, aligned)},
         streams=_stream_rows(episode, aligned.misalignment_ms, start_ns),
+        calibration=episode.calibration,
     )
-
-
-def pixel_sha256(images: Mapping[str, Images]) -> str:
-    """sha256 over the frames of all cameras by name, so that one recording has one hash whatever held it."""
-    digest = hashlib.sha256()
-    for camera in sorted(images):
-        digest.update(f"\0{camera}\0{list(images[camera].shape)}\0".encode())
-        digest.update(np.ascontiguousarray(images[camera]).data)
-    return digest.hexdigest()
 
 
 def _require_identity(episode: Episode, embodiment: Embodiment) -> None:
     where = episode.provenance.source_uri
     if not episode.task:
-        raise EpisodeError("the recording does not name its task", where=where, code="missing_task")
+        raise EpisodeError(
+            "the recording names neither task nor instruction",
+            where=where,
+            hint="Say `task` under `constants` of a mapping, or in a cut list",
+            code="missing_task",
+        )
     # A file that names no embodiment is taken for that of the run: who put it there said so.
     if episode.embodiment not in ("", embodiment.name):
         raise EpisodeError(
@@ -89,27 +95,75 @@ def _require_identity(episode: Episode, embodiment: Embodiment) -> None:
         )
 
 
-def _require_width(what: str, values: npt.NDArray[np.float64], names: tuple[str, ...], where: str) -> None:
-    if values.shape[1] != len(names):
+def _pictures(episode: Episode, name: str, kind: StreamKind) -> Track:
+    stream = episode.stream(name)
+    if stream.kind != kind:
         raise EpisodeError(
-            f"{what} has {values.shape[1]} dimensions, expected {len(names)} ({', '.join(names)})",
-            where=where,
-            code="wrong_shape",
+            f"stream {name!r} is of kind {stream.kind}, expected {kind}",
+            where=episode.provenance.source_uri,
+            code="wrong_kind",
         )
+    return Track(stream, "nearest")
 
 
-def _images(stream: Stream, index: Index, image_px: int, where: str) -> Images:
-    """uint8 [T, px, px, 3]; a frame that several ticks take is decoded once."""
-    wanted, place = np.unique(index, return_inverse=True)
-    frames = [decode_image(stream.values[sample], where=where) for sample in wanted]
-    shapes = sorted({frame.shape for frame in frames})
-    if len(shapes) > 1:
-        raise EpisodeError(
-            f"camera {stream.name!r} has frames of {' and '.join(str(list(shape)) for shape in shapes)}",
-            where=where,
-            code="wrong_shape",
+def _cut_by_stream(episode: Episode, groups: Sequence[AnyGroup]) -> list[tuple[AnyGroup, Stream]]:
+    """Each group with its columns, in the order of the groups."""
+    where = episode.provenance.source_uri
+    found: dict[int, Stream] = {}
+    for name in dict.fromkeys(group.stream for group in groups):
+        sharing = [number for number, group in enumerate(groups) if group.stream == name]
+        found |= dict(zip(sharing, cut(episode.stream(name), [groups[n] for n in sharing], where=where), strict=True))
+    return [(group, found[number]) for number, group in enumerate(groups)]
+
+
+def _state_parts(episode: Episode, role: str, groups: Sequence[StateGroup]) -> list[_Part[StateGroup]]:
+    return [
+        _Part(f"{role} {number}", group, state_track(stream, group))
+        for number, (group, stream) in enumerate(_cut_by_stream(episode, groups))
+    ]
+
+
+def _action_parts(episode: Episode, groups: Sequence[ActionGroup], *, causal: bool) -> list[_Part[ActionGroup]]:
+    method: Method = "causal" if causal else "command"
+    return [
+        _Part(f"action {number}", group, Track(stream, method))
+        for number, (group, stream) in enumerate(_cut_by_stream(episode, groups))
+    ]
+
+
+def _state(parts: Sequence[_Part[StateGroup]], aligned: Aligned) -> npt.NDArray[np.float32]:
+    columns = [state_rotation(aligned.values[part.key], part.track, part.group) for part in parts]
+    return _float32(np.concatenate([np.empty((len(aligned.ticks_ns), 0)), *columns], axis=1))
+
+
+def _action(
+    parts: Sequence[_Part[ActionGroup]], aligned: Aligned, episode: Episode, fps: int, *, causal: bool
+) -> npt.NDArray[np.float32]:
+    where, columns = episode.provenance.source_uri, []
+    for part in parts:
+        recorded, cut_out = episode.streams[part.group.stream], part.track.stream
+        picked = aligned.values[part.key]
+        columns.append(
+            commands(recorded, cut_out, part.group, picked, aligned.ticks_ns, fps=fps, causal=causal, where=where)
         )
-    return ResizeImages(image_px).apply(np.stack(frames))[place]
+    return _float32(np.concatenate(columns, axis=1))
+
+
+def _control_source(episode: Episode, aligned: Aligned) -> npt.NDArray[np.int64]:
+    streams = [stream for stream in episode.of_kind("control") if len(stream)]
+    if not streams:
+        return np.full((len(aligned.ticks_ns), 1), CONTROL_SOURCES.index("human"), np.int64)
+    where, stream = episode.provenance.source_uri, streams[0]
+    if len(streams) > 1:
+        both = " and ".join(repr(stream.name) for stream in streams[:2])
+        raise EpisodeError(f"{both} both say who moved the robot", where=where, code="wrong_value")
+    order = np.argsort(stream.time_ns, kind="stable")
+    values = np.asarray(stream.values)[order][previous(stream.time_ns[order], aligned.ticks_ns)]
+    if values.shape[1] != 1 or not np.isin(values, range(len(CONTROL_SOURCES))).all():
+        raise EpisodeError(
+            f"stream {stream.name!r} holds no index into {', '.join(CONTROL_SOURCES)}", where=where, code="wrong_value"
+        )
+    return values.astype(np.int64)
 
 
 def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -118,22 +172,23 @@ def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         return values.astype(np.float32)
 
 
-def _row(episode: Episode, embodiment: Embodiment, split: str) -> dict[str, str]:
+def _row(episode: Episode, embodiment: Embodiment) -> dict[str, str]:
     origin = episode.provenance
+    # What the recording holds is known; a digest that somebody named is believed where it holds nothing.
+    calibration = digest_json(episode.calibration) if episode.calibration else origin.calibration_digest
     return {
         "source_uri": origin.source_uri,
         "source_sha256": origin.source_sha256,
         "source_format": origin.source_format,
         "robot_id": origin.robot_id,
         "embodiment": embodiment.name,
-        "calibration_digest": origin.calibration_digest,
+        "calibration_digest": calibration,
         "collector_id": origin.collector_id,
         "site": origin.site,
         "recorded_at": origin.recorded_at,
         "licence": origin.licence,
         "consent_ref": origin.consent_ref,
         "outcome": origin.outcome,
-        "split": split,
     }
 
 

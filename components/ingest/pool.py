@@ -11,6 +11,7 @@ import resource
 import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
@@ -23,7 +24,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Results that may wait per process: enough to keep all busy, and a bound on memory.
-_AHEAD = 3
+AHEAD = 3
 # How a library dies of a file, or of the CPU limit. Not SIGKILL: that is somebody short of memory, not the file.
 _CRASHES = {
     signal.SIGSEGV: "crashed",
@@ -38,7 +39,10 @@ CPU_LIMIT_S = 600
 
 
 class Workers:
-    """`count` processes; 0 works in this process, which is quick to start and has no defence against a crash."""
+    """Up to `count` processes, as many as there are items for; 0 works in this process.
+
+    That is quick to start and has no defence against a crash.
+    """
 
     def __init__(self, count: int, *, cpu_limit_s: int = CPU_LIMIT_S) -> None:
         self._count = count
@@ -46,7 +50,6 @@ class Workers:
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Workers:
-        self._workers = [_Worker(self._cpu_limit_s) for _ in range(self._count)]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -72,14 +75,12 @@ class Workers:
         done: dict[int, Result] = {}
         taken, more = 0, True
         while more or given or done:
-            for worker in (worker for worker in self._workers if worker.number is None):
-                if not more or len(given) + len(done) >= self._count * _AHEAD:
-                    break
+            while more and len(given) < self._count and len(given) + len(done) < self._count * AHEAD:
                 number, item = next(source, (-1, None))
                 more = number >= 0
                 if more:
                     given[number] = item  # type: ignore[assignment]
-                    worker.give(number, work, item)
+                    self._idle().give(number, work, item)
             if taken in done:
                 yield done.pop(taken)
                 taken += 1
@@ -87,6 +88,14 @@ class Workers:
                 for number, outcome in self._outcomes():
                     item = given.pop(number)
                     done[number] = _lost(item, outcome, lost) if isinstance(outcome, _Death) else outcome
+
+    def _idle(self) -> _Worker:
+        """A process without an item, started when it is first needed."""
+        for worker in self._workers:
+            if worker.number is None:
+                return worker
+        self._workers.append(_Worker(self._cpu_limit_s))
+        return self._workers[-1]
 
     def _outcomes(self) -> Iterator[tuple[int, Any]]:
         """Waits for at least one result; an exception of the work is raised."""
@@ -169,18 +178,23 @@ def _serve(connection: Connection, parent: int, cpu_limit_s: int) -> None:
             work, item = connection.recv()
         except (EOFError, OSError):
             return
-        _limit_cpu(cpu_limit_s)
-        try:
-            answer = (False, work(item))
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            answer = (True, error)
+        with limit_cpu(cpu_limit_s):
+            try:
+                answer = (False, work(item))
+            except Exception as error:
+                error.add_note(traceback.format_exc())
+                answer = (True, error)
         connection.send(answer)
 
 
-def _limit_cpu(seconds: int) -> None:
-    """From now on; the kernel ends the process with SIGXCPU beyond it."""
+@contextmanager
+def limit_cpu(seconds: int) -> Iterator[None]:
+    """For the block; the kernel ends the process with SIGXCPU beyond it."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     used = int(usage.ru_utime + usage.ru_stime) + 1
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    before, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (before, hard))

@@ -1,64 +1,50 @@
-"""What worker processes do: open a file, survey an episode, make its frames. Each call stands for itself.
-
-Episodes are read twice. The first time gives their identity, which decides order, duplicates and split; the second time
-they go to the writer in that order. So neither memory nor scratch space grows with the number of episodes.
-"""
+"""What worker processes do: open a source, and make an episode ready for the writer. Each call stands for itself."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from components.core.errors import FormatError, InputError
+from components.core.errors import DatasetError, FormatError, InputError
 from components.core.params import Ingest
 from components.core.spec import Embodiment
-from components.dataset.frames import SPLITS, EpisodeFrames
-from components.dataset.video import encode_episode
-from components.formats.registry import Recording, open_recording, read_part
+from components.dataset.prepare import prepare
+from components.formats.cut_lists import CutList
+from components.formats.mapping import Mapping
+from components.formats.registry import open_recording, read_part
+from components.formats.source import Recording
 from components.ingest.canonical import to_frames
+from components.ingest.hashes import stat_digest
+from components.ingest.report import Quarantined, quarantined
+from components.ingest.settings import dataset_fps
+from components.ingest.sources import Source
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file and the name under which the dataset knows it."""
+class Opened:
+    """A source whose episodes are listed. `seen`: what the file system said of it before (`hashes.stat_digest`)."""
 
-    path: Path
-    uri: str
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """A file or episode that is left out; `source`: file or file#demo."""
-
-    source: str
-    code: str
-    detail: str
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
+    recording: Recording
+    seen: str
 
 
 @dataclass(frozen=True)
 class Part:
-    """One episode of a file, before anybody has looked at it."""
+    """One episode of a source, before anybody has looked at it."""
 
-    recording: Recording
+    opened: Opened
     part: str
 
     @property
     def uri(self) -> str:
-        return self.recording.uri_of(self.part)
+        return self.opened.recording.uri_of(self.part)
 
 
-@dataclass(frozen=True)
-class Surveyed:
-    """An episode that can be ingested. `group`: what `params.split_by` says must stay together."""
-
-    part: Part
-    episode_id: str
-    pixel_sha256: str
-    task: str
-    group: str
+def part_of(opened: Opened, part: str) -> Part:
+    """Carries nothing about the other parts, of which there may be thousands."""
+    recording = opened.recording
+    own = tuple(cut for cut in recording.cuts if cut.name == part)
+    return Part(replace(opened, recording=replace(recording, parts=(part,), cuts=own, problems=())), part)
 
 
 @dataclass(frozen=True)
@@ -67,47 +53,48 @@ class Worker:
 
     params: Ingest
     embodiment: Embodiment
+    mappings: Sequence[Mapping] = ()
+    cuts: CutList | None = None
 
-    def open(self, source: Source) -> Recording | Quarantined:
+    def open(self, source: Source) -> Opened | Quarantined:
+        """Lists the episodes of a source."""
         try:
-            return open_recording(source.path, uri=source.uri)
+            seen = stat_digest(source.found.path)
+            recording = open_recording(source.found, self.mappings, sha256=source.sha256, cuts=self.cuts)
         except FormatError as error:
-            return _quarantined(source.uri, error)
+            return quarantined(source.uri, error)
+        except OSError as error:
+            return Quarantined(source.uri, "unreadable", f"cannot be opened ({error.strerror})")
+        if recording.mapping.rate_hz is None:
+            # Without a clock in the file and a rate in its mapping, a step takes as long as one of this robot does.
+            rate_hz = self.embodiment.action.rate_hz
+            recording = replace(recording, mapping=recording.mapping.model_copy(update={"rate_hz": rate_hz}))
+        return Opened(recording, seen)
 
-    def survey(self, part: Part) -> Surveyed | Quarantined:
+    def prepare(self, part: Part) -> bytes | Quarantined:
+        """An episode, read, aligned and encoded: what `PreparedEpisode.to_bytes` makes of it."""
+        params, body, fps = self.params, self.embodiment, dataset_fps(self.params, self.embodiment)
+        recording = part.opened.recording
         try:
-            frames = self._frames(part, SPLITS[0])
-        except FormatError as error:
-            return _quarantined(part.uri, error)
-        group = [frames.row[key] for key in self.params.split_by]
-        return Surveyed(part, frames.episode_id, frames.pixel_sha256, frames.task, "/".join(group))
-
-    def finish(self, chosen: tuple[Surveyed, str]) -> tuple[EpisodeFrames, dict[str, bytes]]:
-        """Frames and encoded videos of a surveyed episode on its side of the split."""
-        surveyed, split = chosen
-        frames = self._frames(surveyed.part, split)
-        if (frames.episode_id, frames.pixel_sha256) != (surveyed.episode_id, surveyed.pixel_sha256):
-            raise InputError(
-                "the file changed while it was ingested", where=surveyed.part.uri, hint="Run again when it is complete"
+            frames = to_frames(
+                read_part(recording, part.part),
+                body,
+                fps=fps,
+                max_misalignment_ms=params.max_misalignment_ms,
+                causal=params.causal_actions,
             )
-        fps, video = self.params.fps, self.params.video
-        return frames, {camera: encode_episode(images, fps, video) for camera, images in frames.images.items()}
-
-    def _frames(self, part: Part, split: str) -> EpisodeFrames:
-        return to_frames(
-            read_part(part.recording, part.part),
-            self.embodiment,
-            fps=self.params.fps,
-            max_misalignment_ms=self.params.max_misalignment_ms,
-            split=split,
-        )
+            prepared = prepare(frames, fps, params.video, image_px=body.observation.image_px)
+            if stat_digest(recording.path) != part.opened.seen:
+                return Quarantined(part.uri, "changed", "the file changed while it was read")
+        except DatasetError as error:
+            return Quarantined(part.uri, "wrong_shape", error.message)
+        except InputError as error:
+            return quarantined(part.uri, error)
+        except OSError as error:
+            return Quarantined(part.uri, "unreadable", f"cannot be read ({error.strerror})")
+        return prepared.to_bytes()
 
 
 def crashed(what: Source | Part, reason: str) -> Quarantined:
-    """For a file or episode that took its reader down."""
+    """For a source or episode that took its reader down."""
     return Quarantined(what.uri, "reader_crashed", f"the library that reads this format {reason} on it")
-
-
-def _quarantined(uri: str, error: FormatError) -> Quarantined:
-    place = "" if error.where in (None, uri) else f"{error.where}: "
-    return Quarantined(uri, error.code, place + error.message)

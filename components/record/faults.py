@@ -106,7 +106,7 @@ _FAULTS: dict[str, Callable[[Episode, np.random.Generator], Episode]] = {
 
 
 def _images(episode: Episode) -> list[npt.NDArray[np.uint8]]:
-    return [image for image in episode.stream(_CAMERA).values if not isinstance(image, bytes)]
+    return [np.asarray(image, np.uint8) for image in episode.stream(_CAMERA).values if not isinstance(image, bytes)]
 
 
 def _with(episode: Episode, name: str, **changes: object) -> Episode:

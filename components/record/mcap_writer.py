@@ -87,7 +87,7 @@ def _arrivals(time_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return time_ns[:1].repeat(len(time_ns)) + np.concatenate([[0], np.cumsum(np.where(steps > 0, steps, usual))])
 
 
-def _jpeg(image: npt.NDArray[np.uint8] | bytes) -> bytes:
+def _jpeg(image: npt.NDArray[Any] | bytes) -> bytes:
     from PIL import Image
 
     if isinstance(image, bytes):

@@ -38,6 +38,12 @@ class PolicyTransforms:
         found, expected = len(self.state.mean), len(self.embodiment.observation.state_names)
         if found != expected:
             raise ContractError(f"statistics of {found} state dimensions, {self.embodiment.name} has {expected}")
+        for group in self.embodiment.action.groups:
+            # A dataset holds places for such a group; taken for steps by a robot they would be dangerous.
+            if group.representation == "chunk_relative":
+                raise ContractError(
+                    f"group {group.name!r}: representation is 'chunk_relative', a policy gives absolute or step_delta"
+                )
         _ = self._bounds  # limits that make no sense are refused here, not at the first action
 
     @classmethod

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from textwrap import indent
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands.options import Json
+
+if TYPE_CHECKING:
+    from components.formats.mapping import Mapping
 
 
 class Container(StrEnum):
@@ -41,41 +45,108 @@ def record(
         emit(stdout, {"episodes": count, "files": files}, as_json=json, text="\n".join(files))
 
 
-def inspect(path: Path, json: Json = False) -> None:
-    """Say what a recording, or a folder of them, holds and what is wrong with it."""
-    from components.formats.inspect import inspect_path
+def inspect(
+    path: Annotated[Path, typer.Argument(help="File, folder, or a pattern in quotes: 'data/*.mcap'.")],
+    mapping: Annotated[
+        Path | None, typer.Option("--map", help="YAML that says which topic, dataset or feature is which stream.")
+    ] = None,
+    cuts: Annotated[Path | None, typer.Option("--cuts", help="Cut list that says which spans are episodes.")] = None,
+    write_map: Annotated[
+        Path | None, typer.Option("--write-map", help="Where to put the mapping that ruled, to be edited.")
+    ] = None,
+    write_cuts: Annotated[
+        Path | None, typer.Option("--write-cuts", help="Where to put the cuts, as a list to be edited (.csv or .json).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say what a recording, or a folder of them, holds, how it is read, and what is wrong with it."""
+    from components.core.files import write_text
+    from components.formats.cut_lists import read_cut_list, write_cut_list
+    from components.formats.inspect import inspected
+    from components.formats.mapping import load_mappings
     from flows.output import emit, results_only, table
 
     with results_only() as stdout:
-        found = inspect_path(path)
+        listed = read_cut_list(cuts) if cuts else None
+        inspection = inspected(path, (*(load_mappings(mapping) if mapping else ()), *_team_mappings()), listed)
+        found = inspection.as_dict()
+        if write_map is not None:
+            write_text(write_map, found["mapping"])
+        if write_cuts is not None:
+            write_cut_list(write_cuts, inspection.cut_list)
         streams = [
             [s["name"], s["kind"], str(s["shape"]), s["dtype"], f"{s['rate_hz']:.1f}", str(s["count"])]
             for s in found["streams"]
         ]
-        head = f"{path}: {found['format']} ({found['dialect']}), {found['episodes']} episodes"
-        text = head + "\n" + table(["stream", "kind", "shape", "dtype", "Hz", "samples"], streams)
+        dialect = f" ({found['dialect']})" if found["dialect"] else ""
+        what = f"{found['format'] or 'nothing that is read'}{dialect}"
+        text = f"{path}: {what}, {found['episodes']} episodes, {found['frames']} frames\n"
+        text += table(["stream", "kind", "shape", "dtype", "Hz", "samples"], streams) if streams else ""
+        text += f"{len(found['cuts'])} cuts proposed: keep them with --write-cuts FILE\n" if found["cuts"] else ""
         text += "".join(f"problem [{p['code']}] {p['where']}: {p['detail']}\n" for p in found["problems"])
+        text += (
+            f"mapping (keep it with --write-map FILE):\n{indent(found['mapping'], '  ')}" if found["mapping"] else ""
+        )
         emit(stdout, found, as_json=json, text=text)
     if found["problems"] and not found["episodes"]:
         raise typer.Exit(3)
 
 
+def _team_mappings() -> tuple[Mapping, ...]:
+    """Those of the workspace around the current folder; none outside of one."""
+    from components.core.errors import UsageError
+    from components.core.workspace import find_workspace
+    from components.formats.mapping import mappings_in
+
+    try:
+        robots = find_workspace().robots
+    except UsageError:
+        return ()
+    return mappings_in(robots / "maps")
+
+
 def ingest(
     sources: Annotated[list[Path], typer.Argument(help="Recordings or folders of recordings, in any mix of formats.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the dataset.")],
+    mapping: Annotated[
+        Path | None, typer.Option("--map", help="YAML that says which topic, dataset or feature is which stream.")
+    ] = None,
+    cuts: Annotated[
+        Path | None, typer.Option("--cuts", help="List of the spans that are episodes, from `gripline inspect`.")
+    ] = None,
+    robot: Annotated[
+        str | None, typer.Option("--embodiment", help="Robot that made them; that of params.yaml where absent.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Turn recordings into one LeRobot v3.0 dataset; what cannot be read is named, set aside and counted."""
+    """Turn recordings into one LeRobot v3.0 dataset; what cannot be read is named, set aside and counted.
+
+    What the dataset holds already is not read again; what is no longer among the recordings leaves it.
+    """
+    from components.core.embodiment_files import embodiment
     from components.core.params import load_params
-    from components.core.spec import embodiment
     from components.core.workspace import find_workspace
+    from components.formats.mapping import load_mappings
+    from components.ingest.ingest import CACHE
     from components.ingest.ingest import ingest as ingest_files
     from flows.output import emit, results_only
 
     with results_only() as stdout:
-        params = load_params(find_workspace().root / "params.yaml").ingest
-        report = ingest_files(sources, out, params, embodiment(params.embodiment)).as_dict()
-        text = f"{report['episodes_out']} of {report['episodes_in']} episodes, {report['frames']} frames in {out}\n"
+        workspace = find_workspace()
+        params = load_params(workspace.root / "params.yaml").ingest
+        own = load_mappings(mapping) if mapping else ()
+        done = ingest_files(
+            sources,
+            out,
+            params,
+            embodiment(robot or params.embodiment, workspace.robots),
+            mappings=(*own, *_team_mappings()),
+            cuts=cuts,
+            cache=workspace.state / CACHE,
+        )
+        report = done.as_dict()
+        text = f"{done.episodes_out} of {done.episodes_in} episodes, {done.frames} frames in {out}"
+        text += f" ({done.added} new)\n" if done.added != done.episodes_out else "\n"
         text += "".join(f"set aside [{q['code']}] {q['source']}: {q['detail']}\n" for q in report["quarantined"])
         emit(stdout, report, as_json=json, text=text)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "lightning", "mlflow", "prefect", "great_expectations", "mujoco", "metaworld", "pandas", "dvc")
+HEAVY = ("torch", "lightning", "mlflow", "prefect", "great_expectations", "mujoco", "metaworld", "pandas", "dvc", "ray")
 
 
 def loaded_after(code: str, project: Path) -> set[str]:

@@ -100,10 +100,9 @@ def rendered(episodes: int, length: int) -> Iterator[dict[str, Frames]]:
 def episode(number: int, images: dict[str, Frames]) -> EpisodeFrames:
     rng = np.random.default_rng(number)
     length = len(images[CAMERAS[0]])
-    row = dict.fromkeys(ROW_COLUMNS, "") | {"embodiment": SAWYER_CELL.name, "split": "train"}
+    row = dict.fromkeys(ROW_COLUMNS, "") | {"embodiment": SAWYER_CELL.name}
     return EpisodeFrames(
         episode_id=hashlib.sha256(str(number).encode()).hexdigest(),
-        pixel_sha256=hashlib.sha256(b"".join(images[camera].tobytes() for camera in CAMERAS)).hexdigest(),
         task="bench",
         instruction="move",
         images=images,
@@ -137,7 +136,7 @@ def report_store(recorded: list[dict[str, Frames]], video: Video) -> None:
     def write() -> None:
         with DatasetWriter(folder / "tree", SAWYER_CELL, FPS, video) as writer:
             for one in episodes:
-                writer.add(one)
+                writer.add_frames(one)
             writer.close()
 
     try:

@@ -86,15 +86,17 @@ def test_every_planted_fault_can_be_found_where_it_is_said_to_be(project: Path, 
     folder = _workspace(tmp_path / "w", project, tasks=["faucet-open"], episodes_per_task=1, planted_faults=8)
     _finish(_start(folder))
     raw = folder / "data" / "raw"
-    sources, unreadable = {}, {}
-    for path in sorted(path for path in raw.rglob("*") if path.is_file()):
-        try:
-            sources.update({episode.provenance.source_uri: episode for episode in read(path, root=raw)})
-        except FormatError as error:
-            unreadable[path.relative_to(raw).as_posix()] = error.code
+    sources = {}
+
+    def read_all() -> None:
+        for episode in read(raw):
+            sources[episode.provenance.source_uri] = episode
+
+    with pytest.raises(FormatError, match="ends too early") as broken:
+        read_all()
     planted = {entry["fault"]: entry["source"] for entry in read_json(folder / "data" / "planted.json")}
     assert len(planted) == 9
-    assert unreadable == {planted.pop("truncated"): "truncated"}
+    assert (broken.value.where, broken.value.code) == (planted.pop("truncated"), "truncated")
     assert set(planted.values()) < set(sources)
     assert len(sources) == 9
     assert sources[planted["missing_language"]].instruction == ""

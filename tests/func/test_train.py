@@ -38,19 +38,21 @@ LENGTH = 12
 def write_dataset(root: Path) -> None:
     """Eight episodes: 0-4 to train on, 5-7 held out. State i is i + noise, so that statistics show who was used."""
     rng = np.random.default_rng(0)
+    sides: dict[str, str] = {}
     with DatasetWriter(root, CELL, 20, Video(codec="h264", crf=18, gop=2, pix_fmt="yuv420p")) as writer:
         for number in range(8):
             name = hashlib.sha256(bytes([number])).hexdigest()
             row = dict.fromkeys(ROW_COLUMNS, "") | {"embodiment": CELL.name, "source_uri": f"{number}.mcap"}
-            row["split"] = "val" if number >= 5 else "train"
+            sides[name] = "val" if number >= 5 else "train"
             images = {
                 camera: rng.integers(0, 256, (LENGTH, 32, 32, 3), dtype=np.uint8) for camera in ("fixed", "wrist")
             }
             state = (number + rng.normal(0, 0.1, (LENGTH, 4))).astype(np.float32)
             action = rng.uniform(-1, 1, (LENGTH, 4)).astype(np.float32)
             words = ("open the drawer", "press the button", "pull the handle")[number % 3]
-            writer.add(EpisodeFrames(name, name, "task", words, images, state, action, np.arange(LENGTH) / 20, row))
-        writer.close()
+            time_s = np.arange(LENGTH) / 20
+            writer.add_frames(EpisodeFrames(name, "task", words, images, state, action, time_s, row))
+        writer.close(sides)
 
 
 def write_verdicts(workspace: Workspace, *, refused: tuple[int, ...] = (), unjudged: tuple[int, ...] = ()) -> None:

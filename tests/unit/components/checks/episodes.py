@@ -69,9 +69,10 @@ def good(seed: int, length: int = 30) -> Sample:
 def pictures(hand: npt.NDArray[np.float32], number: int, size_px: int = 32) -> npt.NDArray[np.uint8]:
     """uint8 [T, size, size, 3]: a pattern that shifts with every millimetre."""
     y, x = np.mgrid[:size_px, :size_px] / size_px
-    along, across = hand[:, 0, None, None], (hand[:, 1] + hand[:, 2])[:, None, None]
-    light = np.sin(2 * np.pi * (2 * x + 4 * along + number / 3)) + np.sin(2 * np.pi * (y + 4 * across))
-    return np.repeat((120 + 40 * light)[..., None], 3, axis=-1).astype(np.uint8)
+    ahead, aside, up = (8 * hand[:, axis, None, None] for axis in range(3))
+    waves = (2 * x + ahead + number / 3, y + aside, x + y + up)
+    light = sum(np.sin(2 * np.pi * wave) for wave in waves)
+    return np.repeat((120 + 30 * light)[..., None], 3, axis=-1).astype(np.uint8)
 
 
 def stream_row(name: str, duration_s: float) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def stream_row(name: str, duration_s: float) -> dict[str, Any]:
         "duplicates": 0,
         "jitter": 0.03,
         "max_gap_s": 1.1 / rate_hz,
+        "gaps": 0,
         "nan_count": 0,
         "worst_misalignment_ms": 500.0 / rate_hz if kind != "state" else 1000.0 / rate_hz,
     }
@@ -206,7 +208,7 @@ def write_dataset(root: Path, samples: Sequence[Sample], video: Video) -> str:
     """A dataset of these episodes, as ingest would write it; returns its digest."""
     with DatasetWriter(root, CELL, FPS, video) as writer:
         for sample in sorted(samples, key=lambda s: str(s.row["episode_id"])):
-            writer.add(_episode_frames(sample))
+            writer.add_frames(_episode_frames(sample))
         return writer.close()
 
 
@@ -214,14 +216,13 @@ def _episode_frames(sample: Sample) -> EpisodeFrames:
     given = {name: str(sample.row.get(name, "")) for name in ROW_COLUMNS}
     return EpisodeFrames(
         episode_id=sample.row["episode_id"],
-        pixel_sha256=sample.row["pixel_sha256"],
         task=sample.row["task"],
         instruction=sample.row["instruction"],
         images=sample.images,
         state=sample.frames["observation.state"],
         action=sample.frames["action"],
         time_s=sample.frames["observation.time"],
-        row=given | {"embodiment": CELL.name, "split": "train"},
+        row=given | {"embodiment": CELL.name},
         extras={"observation.joints": sample.frames["observation.joints"]},
         streams=sample.streams,
     )

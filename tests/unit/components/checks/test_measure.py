@@ -59,11 +59,23 @@ def test_constant_columns() -> None:
     assert measure.constant_columns(np.array([[1.0, 1.0]])) == 0
 
 
-@given(images=hnp.arrays(np.uint8, (4, 3, 2, 3)))
+@given(images=hnp.arrays(np.uint8, (3, 17, 25, 3)))
 def test_brightness_and_differences_equal_the_plain_formula(images: np.ndarray) -> None:
     wide = images.astype(np.float64)
     assert measure.brightness(images) == pytest.approx(wide.mean(axis=(1, 2, 3)))
-    assert measure.differences(images) == pytest.approx(np.abs(np.diff(wide, axis=0)).mean(axis=(1, 2, 3)))
+    blocks = [wide[:, y : y + 8, x : x + 8].mean(axis=(1, 2, 3)) for y in (0, 8) for x in (0, 8, 16)]
+    assert measure.differences(images) == pytest.approx(np.abs(np.diff(np.stack(blocks), axis=1)).max(axis=0))
+
+
+def test_noise_is_no_motion_and_a_small_hand_is() -> None:
+    rng = np.random.default_rng(0)
+    still = np.full((40, 96, 96, 3), 120.0)
+    noisy = np.clip(still + rng.normal(0, 1.5, still.shape), 0, 255).astype(np.uint8)
+    assert measure.differences(noisy).max() < measure.SAME_PICTURE
+    noisy[20:, 40:45, 40:45] = 30
+    changes = measure.differences(noisy)
+    assert changes.argmax() == 19
+    assert changes.max() > 20 * measure.SAME_PICTURE
 
 
 def test_pictures_of_an_empty_or_one_frame_episode() -> None:

@@ -49,7 +49,8 @@ def test_distances_are_those_of_the_hand_not_of_the_gripper(episodes: ModuleType
 
 def test_without_metres_every_dimension_counts(episodes: ModuleType) -> None:
     sample = episodes.good(1)
-    seen = replace(episodes.CELL.observation, state_units=("rad",) * 4)
+    cell = episodes.CELL.observation
+    seen = replace(cell, state=tuple(replace(group, units="rad") for group in cell.state))
     meta = Meta(sample.row, episodes.FPS, replace(episodes.CELL, observation=seen), 8.0)
     row = reduce_episode(sample.frames, sample.images, sample.streams, meta)
     assert row["path_m"] > sample.reduce()["path_m"]

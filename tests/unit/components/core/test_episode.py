@@ -64,3 +64,34 @@ def test_a_missing_stream_is_named_with_what_there_is() -> None:
 def test_the_rate_survives_frozen_clocks(times: list[int], rate: float) -> None:
     stream = Stream("x", "state", np.array(times, np.int64), np.zeros((len(times), 1)))
     assert stream.rate_hz == rate
+
+
+def test_depth_counts_as_a_picture() -> None:
+    time_ns = np.arange(4, dtype=np.int64)
+    one, other = (Stream("d", "depth", time_ns, [np.full((2, 2), level, np.uint16)] * 4) for level in (1, 2))
+    base = episode()
+    ids = {episode_id(replace(base, streams={**base.streams, "d": depth})) for depth in (one, other)}
+    assert len(ids) == 1
+    assert episode_id(base) not in ids
+
+
+def test_the_id_sees_forces_and_who_moved_the_robot() -> None:
+    base, time_ns = episode(), np.arange(4, dtype=np.int64)
+    found = {episode_id(base)}
+    for kind in ("force", "control"):
+        for level in (0.0, 1.0):
+            stream = Stream("s", kind, time_ns, np.full((4, 1), level))
+            found.add(episode_id(replace(base, streams={**base.streams, "s": stream})))
+    assert len(found) == 5
+
+
+def test_a_converted_file_keeps_the_id_that_it_carries() -> None:
+    assert episode_id(replace(episode(), carried_id="e" * 64)) == "e" * 64
+
+
+def test_streams_are_listed_by_kind_in_the_order_of_their_names() -> None:
+    time_ns = np.arange(1, dtype=np.int64)
+    pictures = {name: Stream(name, "image", time_ns, [b""]) for name in ("wrist", "front")}
+    base = replace(episode(), streams={**episode().streams, **pictures})
+    assert [stream.name for stream in base.of_kind("image")] == ["fixed", "front", "wrist"]
+    assert base.of_kind("depth") == []

@@ -46,13 +46,11 @@ def make_episode(seed: int, length: int = 23, embodiment: Embodiment = SMALL_CEL
         "source_uri": f"site-north/{seed}.mcap",
         "robot_id": f"cell-{seed % 3}",
         "embodiment": embodiment.name,
-        "split": "val" if seed % 5 == 4 else "train",
     }
     stream = {"stream": "hand", "kind": "state", "count": length, "rate_hz": 100.0, "duration_s": length / FPS}
-    stream |= {"start_offset_s": 0.0, "backwards": 0, "duplicates": 0, "jitter": 0.01, "max_gap_s": 0.02}
+    stream |= {"start_offset_s": 0.0, "backwards": 0, "duplicates": 0, "jitter": 0.01, "max_gap_s": 0.02, "gaps": 0}
     values: dict[str, Any] = {
         "episode_id": hashlib.sha256(f"episode {seed}".encode()).hexdigest(),
-        "pixel_sha256": hashlib.sha256(b"".join(image.tobytes() for image in images.values())).hexdigest(),
         "task": f"task-{seed % 2}",
         "instruction": ("pull the drawer open", "press the button")[seed % 2],
         "images": images,
@@ -69,8 +67,13 @@ def make_episode(seed: int, length: int = 23, embodiment: Embodiment = SMALL_CEL
 def write_tree(root: Path, episodes: Sequence[EpisodeFrames], **limits: float) -> str:
     with DatasetWriter(root, SMALL_CELL, FPS, VIDEO, **limits) as writer:
         for episode in episodes:
-            writer.add(episode)
-        return writer.close()
+            writer.add_frames(episode)
+        return writer.close(splits_of(episodes))
+
+
+def splits_of(episodes: Sequence[EpisodeFrames]) -> dict[str, str]:
+    """The side of each episode: that of seed 4 is held out."""
+    return {e.episode_id: "val" if e.row["source_uri"].endswith("/4.mcap") else "train" for e in episodes}
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +102,12 @@ def make_episode_fixture() -> Callable[..., EpisodeFrames]:
 def write_tree_fixture() -> Callable[..., str]:
     """`write_tree(root, episodes, **limits)` returns the digest."""
     return write_tree
+
+
+@pytest.fixture(scope="session", name="splits_of")
+def splits_of_fixture() -> Callable[[Sequence[EpisodeFrames]], dict[str, str]]:
+    """`splits_of(episodes)`: what `write_tree` gives to `close`."""
+    return splits_of
 
 
 @pytest.fixture(scope="session")

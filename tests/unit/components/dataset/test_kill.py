@@ -1,4 +1,4 @@
-"""A writer killed at any point leaves nothing that opens, and what was there before stays whole."""
+"""A writer killed at any moment leaves what the last commit had, and the rest can be added again."""
 
 from __future__ import annotations
 
@@ -10,91 +10,157 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from components.core.errors import DatasetError
 from components.core.files import replace_dir, tree_manifest
 from components.core.params import Video
 from components.core.spec import Embodiment
+from components.dataset import layout
 from components.dataset.frames import EpisodeFrames
 from components.dataset.reader import Dataset
 from components.dataset.resume import resume
+from components.dataset.writer import DatasetWriter
 
-# Kills itself at the n-th call of a function; the profile hook needs no help from the code it interrupts.
+# Commits after every second episode. Kills itself at the n-th call of any Python function from the first commit on, or
+# of one function; the profile hook needs no help from the code it interrupts. Prints the digest of each commit.
 CHILD = """
 import os, pickle, signal, sys
-root, embodiment, fps, video, episodes, (file, function, nth), resuming = pickle.load(sys.stdin.buffer)
+root, embodiment, fps, video, episodes, function, nth, resuming = pickle.load(sys.stdin.buffer)
 from components.dataset.resume import resume
 from components.dataset.writer import DatasetWriter
 calls = 0
 def hook(frame, event, _):
     global calls
-    code = frame.f_code
-    if event == "call" and code.co_name == function and code.co_filename.endswith(file):
+    if event == "call" and (not function or frame.f_code.co_name == function):
         calls += 1
         if calls == nth:
             os.kill(os.getpid(), signal.SIGKILL)
-sys.setprofile(hook)
+if function:
+    sys.setprofile(hook)
 writer = resume(root, video) if resuming else DatasetWriter(root, embodiment, fps, video)
-for episode in episodes:
-    writer.add(episode)
-writer.close()
+for index, episode in enumerate(episodes):
+    writer.add_frames(episode)
+    if index % 2:
+        sys.setprofile(hook)
+        print(writer.commit(), flush=True)
+sys.setprofile(None)
+print("calls", calls)
 """
-# In the third episode, and just before the last file of all.
-POINTS = [("remux.py", "append", 5), ("core/records.py", "write_record", 1)]
+# In the third episode; before the metadata of the first commit; before it takes place; between the files taking theirs.
+POINTS = [("append", 5), ("stage_metadata", 1), ("publish", 1), ("_move_committed", 3), ("replace", 14)]
 
 Write = Callable[..., str]
-Point = tuple[str, str, int]
+Make = Callable[..., EpisodeFrames]
 
 
-def killed(
+def run_child(
     root: Path,
-    embodiment: Embodiment,
+    body: Embodiment,
     video: Video,
     episodes: list[EpisodeFrames],
-    point: Point,
+    function: str,
+    nth: int,
+    *,
     resuming: bool = False,
-) -> None:
-    job = pickle.dumps((root, embodiment, 20, video, episodes, point, resuming))
+) -> list[str]:
+    """The lines that the child wrote, until it was killed or came to its end."""
+    job = pickle.dumps((root, body, 20, video, episodes, function, nth, resuming))
     child = subprocess.run([sys.executable, "-c", CHILD], input=job, capture_output=True, timeout=120)
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    assert child.returncode in (0, -signal.SIGKILL), child.stderr.decode()
+    assert (child.returncode == 0) == (b"calls" in child.stdout)
+    return child.stdout.decode().splitlines()
+
+
+def tiny(make_episode: Make) -> list[EpisodeFrames]:
+    return [make_episode(seed, length=3 + seed) for seed in range(6)]
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("point", POINTS, ids=lambda point: point[1])
-def test_what_a_killed_writer_leaves_does_not_open(
-    tmp_path: Path, episodes: list[EpisodeFrames], cell: Embodiment, video: Video, point: Point
-) -> None:
-    killed(tmp_path / "tree", cell, video, episodes, point)
-    assert any((tmp_path / "tree").rglob("*"))
-    with pytest.raises(DatasetError, match=r"not a dataset|not complete"):
-        Dataset.open(tmp_path / "tree")
-
-
-@pytest.mark.kill
-def test_adding_that_was_killed_leaves_the_old_dataset_and_can_be_done_again(
+@pytest.mark.parametrize(("function", "nth"), POINTS)
+@pytest.mark.parametrize("resuming", [False, True], ids=["fresh", "resumed"])
+def test_a_killed_writer_leaves_a_whole_commit_or_the_tree_before(
     tmp_path: Path,
-    tree: Path,
-    episodes: list[EpisodeFrames],
     cell: Embodiment,
     video: Video,
     write_tree: Write,
-    make_episode: Callable[..., EpisodeFrames],
+    make_episode: Make,
+    function: str,
+    nth: int,
+    resuming: bool,
 ) -> None:
-    root = tmp_path / "tree"
-    write_tree(root, episodes[:3])
-    before = tree_manifest(root)
-    more = [*episodes[3:], make_episode(9)]
-    killed(root, cell, video, more, ("remux.py", "append", 7), resuming=True)
-    after = tree_manifest(root)
-    assert {name: after[name] for name in before} == before
-    assert len(Dataset.open(root)) == 3
-    with resume(root, video) as writer:
-        for episode in more:
-            writer.add(episode)
+    root, episodes = tmp_path / "tree", tiny(make_episode)
+    start = 2 if resuming else 0
+    before = write_tree(root, episodes[:start]) if resuming else None
+    written = run_child(root, cell, video, episodes[start:], function, nth, resuming=resuming)
+    assert "calls" not in " ".join(written)
+    check_left(root, before, written, episodes, start, video, cell)
+
+
+@pytest.mark.kill
+def test_killed_anywhere_in_a_commit(tmp_path: Path, cell: Embodiment, video: Video, make_episode: Make) -> None:
+    episodes = tiny(make_episode)[:4]
+    calls = int(run_child(tmp_path / "whole", cell, video, episodes, "", 0)[-1].split()[1])
+    points = np.random.default_rng(1).integers(1, calls, 5).tolist()
+    for nth in points:
+        root = tmp_path / str(nth)
+        written = run_child(root, cell, video, episodes, "", nth)
+        assert len(written) < 3
+        check_left(root, None, written, episodes, 0, video, cell)
+
+
+def opened(root: Path) -> Dataset | None:
+    try:
+        return Dataset.open(root)
+    except DatasetError as error:
+        message = str(error)
+    assert "not a dataset, there is no meta/info.json" in message
+    return None
+
+
+def check_left(
+    root: Path,
+    before: str | None,
+    written: list[str],
+    episodes: list[EpisodeFrames],
+    start: int,
+    video: Video,
+    body: Embodiment,
+) -> None:
+    """The tree is that of the last commit that was told of, or of one after it; and the rest can be added."""
+    dataset = opened(root)
+    if dataset is None:
+        assert (before, written) == (None, [])
+        writer = DatasetWriter(root, body, 20, video)
+    else:
+        held = set(dataset.episodes["episode_id"])
+        least = start + 2 * len(written)
+        assert len(held) in (least, least + 2)
+        assert held == {episode.episode_id for episode in episodes[: len(held)]}
+        if len(held) == least:
+            assert dataset.digest == (written[-1] if written else before)
+        dataset.verify()
+        for index in range(len(held)):
+            assert len(dataset.images(index, "wrist")) == len(dataset.frames(index)["action"])
+        writer = resume(root, video)
+        assert writer.totals.ids == held
+    with writer:
+        for episode in episodes:
+            if episode.episode_id not in writer.totals.ids:
+                writer.add_frames(episode)
         digest = writer.close()
-    Dataset.open(root).verify()
-    assert digest == write_tree(tmp_path / "fresh", [*episodes, make_episode(9)])
+    dataset = Dataset.open(root)
+    dataset.verify()
+    assert dataset.digest == digest
+    assert len(dataset) == len(episodes)
+    assert not list((root / "meta/gripline").glob(".*"))
+    with DatasetWriter(root.with_name("fresh"), body, 20, video) as fresh:
+        for episode in episodes:
+            fresh.add_frames(episode)
+        assert fresh.close() == digest
+    assert (root.with_name("fresh") / layout.STATS).read_bytes() == (root / layout.STATS).read_bytes()
+    shutil.rmtree(root.with_name("fresh"))
 
 
 def test_a_write_that_fails_inside_a_swap_keeps_the_old_tree(

@@ -17,6 +17,7 @@ from components.dataset.reader import Dataset
 from components.dataset.stats import merge_stats, numeric_stats
 
 DATA = "data/chunk-000/file-000.parquet"
+STREAMS = "meta/gripline/streams/chunk-000/file-000.parquet"
 WRIST = "videos/observation.images.wrist/chunk-000/file-000.mp4"
 
 
@@ -135,6 +136,8 @@ def test_an_info_that_disagrees_is_refused(own_tree: Path, change: dict[str, Any
         (lambda r: (r / DATA).unlink(), f"missing: {DATA}"),
         (lambda r: (r / WRIST).unlink(), f"missing: {WRIST}"),
         (lambda r: (r / layout.STATS).unlink(), "missing: meta/stats.json"),
+        (lambda r: (r / STREAMS).unlink(), f"missing: {STREAMS}"),
+        (lambda r: edit(r / layout.OWN_FILES, dict.clear), "files.json names no file of meta/episodes"),
     ],
 )
 def test_damage_is_named_on_opening(own_tree: Path, damage: Callable[[Path], Any], message: str) -> None:
@@ -187,7 +190,7 @@ def flip_last_byte(path: Path) -> None:
     [
         (lambda r: flip_last_byte(r / WRIST), f"{WRIST} changed"),
         (lambda r: (r / "data/extra.parquet").write_text("x"), "data/extra.parquet is not listed"),
-        (lambda r: (r / layout.OWN_STREAMS).unlink(), "meta/gripline/streams.parquet is missing"),
+        (lambda r: (r / STREAMS).unlink(), f"{STREAMS} is missing"),
         (lambda r: edit(r / layout.OWN_FILES, lambda f: f.pop(WRIST)), "differs from what the record was sealed over"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -14,8 +15,8 @@ from components.dataset.stats import (
     QUANTILES,
     STAT_NAMES,
     FeatureStats,
+    ImageStats,
     RunningStats,
-    image_stats,
     merge_stats,
     numeric_stats,
     sample_indices,
@@ -107,6 +108,31 @@ def test_whole_numbers_keep_their_type_where_lerobot_does() -> None:
     np.testing.assert_allclose(stats["mean"], 16 / 3)
 
 
+@settings(deadline=None)
+@given(rows_of(FINITE | BROKEN), st.lists(st.integers(0, 1000), max_size=5), st.integers(0, 5))
+def test_what_was_written_down_goes_on_as_if_it_had_not_been(
+    rows: npt.NDArray[Any], cuts: list[int], stop: int
+) -> None:
+    parts = [numeric_stats(part) for part in cut(rows, cuts)]
+    running = RunningStats()
+    for index, part in enumerate(parts):
+        if index == stop and index:
+            running = RunningStats.from_dict(json.loads(json.dumps(running.as_dict())))
+        running.add(part)
+    again = RunningStats.from_dict(json.loads(json.dumps(running.as_dict())))
+    for result in (running.result(), again.result()):
+        assert same(result, merge_stats(parts))
+        assert {name: value.dtype for name, value in result.items()} == {
+            name: value.dtype for name, value in merge_stats(parts).items()
+        }
+
+
+def test_the_sign_of_zero_does_not_depend_on_order() -> None:
+    parts = [numeric_stats(np.array([[value], [1.0]])) for value in (0.0, -0.0)]
+    for order in (parts, parts[::-1]):
+        assert not np.signbit(merge_stats(order)["min"]).any()
+
+
 def test_shapes_do_not_mix() -> None:
     running = RunningStats()
     with pytest.raises(ValueError, match="no statistics were added"):
@@ -119,7 +145,7 @@ def test_shapes_do_not_mix() -> None:
 def test_image_statistics_are_those_of_the_pixels() -> None:
     frames = np.random.default_rng(1).integers(0, 200, (30, 8, 9, 3), dtype=np.uint8)
     frames[..., 2] //= 3
-    stats = image_stats(frames)
+    stats = stats_of(frames)
     pixels = frames.reshape(-1, 3) / 255
     assert stats["mean"].shape == (3, 1, 1)
     assert stats["count"] == [30]
@@ -128,6 +154,18 @@ def test_image_statistics_are_those_of_the_pixels() -> None:
     np.testing.assert_allclose(stats["std"].ravel(), pixels.std(0))
     for name, share in QUANTILES.items():
         np.testing.assert_allclose(stats[name].ravel(), np.quantile(pixels, share, axis=0, method="lower"), atol=1e-9)
+
+
+def test_image_statistics_of_a_long_episode_look_at_some_of_its_frames() -> None:
+    frames = np.random.default_rng(1).integers(0, 200, (400, 4, 4, 3), dtype=np.uint8)
+    assert same(stats_of(frames), stats_of(frames[sample_indices(400)]) | {"count": np.array([100])})
+
+
+def stats_of(frames: npt.NDArray[np.uint8]) -> FeatureStats:
+    running = ImageStats(len(frames))
+    for frame in frames:
+        running.add(frame)
+    return running.result()
 
 
 def test_sampling_covers_an_episode_evenly() -> None:

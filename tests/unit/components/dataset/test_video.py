@@ -53,6 +53,26 @@ def test_same_frames_give_same_bytes_without_time_or_version(moving_frames: Movi
     assert len(decode_episode(data)) == 12
 
 
+def test_tiny_frames_give_the_same_bytes_every_time(moving_frames: Moving, video: Video) -> None:
+    frames = moving_frames(31, seed=40)
+    assert len({encode_episode(frames, 20, video) for _ in range(60)}) == 1
+
+
+def test_the_effort_of_the_encoder_is_a_choice(moving_frames: Moving, video: Video) -> None:
+    frames = moving_frames(20, seed=6, size_px=64)
+    usual, hard = (encode_episode(frames, 20, video.model_copy(update={"preset": p})) for p in (None, "medium"))
+    assert usual != hard
+    assert encode_episode(frames, 20, video.model_copy(update={"preset": "veryfast"})) == usual
+    assert video_info(video, height=64, width=64, fps=20)["video.preset"] == "veryfast"
+    with pytest.raises(ParamsError, match="preset is 'hasty'; h264 takes fast, faster, medium"):
+        encode_episode(frames, 20, video.model_copy(update={"preset": "hasty"}))
+
+
+def test_nothing_is_no_video(video: Video) -> None:
+    with pytest.raises(DatasetError, match="a video of no frame"):
+        encode_episode([], 20, video)
+
+
 def test_a_worker_process_gives_the_same_bytes(moving_frames: Moving, video: Video) -> None:
     frames = moving_frames(12, seed=1)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -17,12 +17,15 @@ from components.core.params import Video
 from components.core.records import read_record
 from components.core.spec import Embodiment
 from components.dataset import layout
+from components.dataset.columns import stats_as_json
 from components.dataset.frames import EpisodeFrames
+from components.dataset.prepare import prepare
+from components.dataset.prepared import PreparedEpisode
 from components.dataset.reader import Dataset
 from components.dataset.stats import STAT_NAMES
-from components.dataset.video import encode_episode
 from components.dataset.writer import DatasetWriter
 
+SplitsOf = Callable[[Sequence[EpisodeFrames]], dict[str, str]]
 Make = Callable[..., EpisodeFrames]
 Write = Callable[..., str]
 
@@ -35,7 +38,8 @@ def test_the_tree_is_laid_out_as_lerobot_does(tree: Path) -> None:
         "meta/gripline/episodes.parquet",
         "meta/gripline/files.json",
         "meta/gripline/record.json",
-        "meta/gripline/streams.parquet",
+        "meta/gripline/streams/chunk-000/file-000.parquet",
+        "meta/gripline/totals.json",
         "meta/info.json",
         "meta/stats.json",
         "meta/tasks.parquet",
@@ -112,13 +116,13 @@ def test_two_writes_give_the_same_bytes(
     assert tree_manifest(tmp_path / "again") == tree_manifest(tree)
 
 
-def test_video_encoded_before_gives_the_same_bytes(
-    tree: Path, tmp_path: Path, episodes: list[EpisodeFrames], cell: Embodiment, video: Video
+def test_what_went_through_bytes_gives_the_same_tree(
+    tree: Path, tmp_path: Path, episodes: list[EpisodeFrames], cell: Embodiment, video: Video, splits_of: SplitsOf
 ) -> None:
     with DatasetWriter(tmp_path, cell, 20, video) as writer:
         for episode in episodes:
-            writer.add(episode, {name: encode_episode(frames, 20, video) for name, frames in episode.images.items()})
-        writer.close()
+            writer.add(PreparedEpisode.from_bytes(prepare(episode, 20, video, image_px=32).to_bytes()))
+        writer.close(splits_of(episodes))
     assert tree_manifest(tmp_path) == tree_manifest(tree)
 
 
@@ -131,29 +135,28 @@ def test_the_digest_knows_no_order(
     assert read_record(tree / layout.OWN, "dataset").digest == digest
 
 
-def test_statistics_of_features_know_no_order(
-    tree: Path, tmp_path: Path, episodes: list[EpisodeFrames], write_tree: Write
-) -> None:
+def test_statistics_know_no_order(tree: Path, tmp_path: Path, episodes: list[EpisodeFrames], write_tree: Write) -> None:
     write_tree(tmp_path / "reversed", episodes[::-1])
-    left, right = read_json(tree / layout.STATS), read_json(tmp_path / "reversed" / layout.STATS)
-    for key in ("action", "observation.state", "observation.images.wrist", "observation.time"):
-        assert left[key] == right[key]
+    assert (tmp_path / "reversed" / layout.STATS).read_bytes() == (tree / layout.STATS).read_bytes()
+    order = Dataset.open(tree).stats_of([0, 2, 4]), Dataset.open(tree).stats_of([4, 0, 2])
+    assert stats_as_json(order[0]) == stats_as_json(order[1])
 
 
-@pytest.mark.parametrize("field", ["pixel_sha256", "frames", "settings"])
+@pytest.mark.parametrize("what", ["pixels", "frames", "settings", "split"])
 def test_other_contents_or_settings_give_another_digest(
-    tmp_path: Path, make_episode: Make, cell: Embodiment, video: Video, field: str
+    tmp_path: Path, make_episode: Make, cell: Embodiment, video: Video, what: str
 ) -> None:
-    episode, other, settings = make_episode(1), make_episode(1), video
-    if field == "settings":
-        settings = video.model_copy(update={"crf": 30})
-    else:
-        other = replace(other, **({field: "0" * 64} if field == "pixel_sha256" else {"time_s": other.time_s + 1}))
+    episode = make_episode(1)
+    other = {
+        "pixels": replace(episode, images=make_episode(2).images),
+        "frames": replace(episode, time_s=episode.time_s + 1),
+    }.get(what, episode)
+    settings = video.model_copy(update={"crf": 30}) if what == "settings" else video
     digests = set()
     for name, content, chosen in (("a", episode, video), ("b", other, settings)):
         with DatasetWriter(tmp_path / name, cell, 20, chosen) as writer:
-            writer.add(content)
-            digests.add(writer.close())
+            writer.add_frames(content)
+            digests.add(writer.close({episode.episode_id: "val"} if (name, what) == ("b", "split") else None))
     assert len(digests) == 2
 
 
@@ -194,7 +197,7 @@ def _without_camera(episode: EpisodeFrames) -> EpisodeFrames:
         (lambda e: replace(e, episode_id="b", extras={}), r"extras: \{\}, expected \{'observation.joints'"),
         (
             lambda e: replace(e, episode_id="b", images={c: f[:, :16] for c, f in e.images.items()}),
-            r"frame of fixed: \(16, 32, 3\), expected \(32, 32, 3\)",
+            r"camera 'fixed': picture 0 is uint8 \[16, 32, 3\], expected uint8 \[32, 32, 3\]",
         ),
     ],
 )
@@ -204,45 +207,68 @@ def test_an_episode_that_does_not_fit_is_refused_and_leaves_no_trace(
     episodes: list[EpisodeFrames],
     cell: Embodiment,
     video: Video,
+    splits_of: SplitsOf,
     change: Callable[[EpisodeFrames], EpisodeFrames],
     message: str,
 ) -> None:
     with DatasetWriter(tmp_path, cell, 20, video) as writer:
         for episode in episodes:
-            writer.add(episode)
+            writer.add_frames(episode)
         with pytest.raises(DatasetError, match=message):
-            writer.add(change(episodes[0]))
-        writer.close()
+            writer.add_frames(change(episodes[0]))
+        writer.close(splits_of(episodes))
     assert tree_manifest(tmp_path) == tree_manifest(tree)
 
 
-def _encoded(episode: EpisodeFrames, video: Video, cameras: Sequence[str], frames: int) -> dict[str, bytes]:
-    return {camera: encode_episode(episode.images[camera][:frames], 20, video) for camera in cameras}
+@pytest.mark.parametrize(
+    ("fps", "image_px", "changes", "message"),
+    [
+        (30, 32, {}, "fps: 30, expected 20"),
+        (20, 32, {"crf": 30}, "video settings: .*'crf': 30.*, expected .*'crf': 12"),
+        (20, 64, {}, r"site-north/1.mcap \(fixed\): pictures are 64 x 64, expected 32 x 32"),
+    ],
+)
+def test_an_episode_prepared_for_another_dataset_is_refused(
+    tmp_path: Path,
+    make_episode: Make,
+    moving_frames: Callable[..., Any],
+    cell: Embodiment,
+    video: Video,
+    fps: int,
+    image_px: int,
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    episode = make_episode(1, images={camera: moving_frames(23, 1, image_px) for camera in ("fixed", "wrist")})
+    prepared = prepare(episode, fps, video.model_copy(update=changes), image_px=image_px)
+    with DatasetWriter(tmp_path, cell, 20, video) as writer, pytest.raises(DatasetError, match=message):
+        writer.add(prepared)
+
+
+def test_videos_must_hold_the_frames(tmp_path: Path, make_episode: Make, cell: Embodiment, video: Video) -> None:
+    good = prepare(make_episode(1), 20, video, image_px=32)
+    short = prepare(make_episode(1, length=22), 20, video, image_px=32)
+    with DatasetWriter(tmp_path, cell, 20, video) as writer:
+        with pytest.raises(DatasetError, match=r"1.mcap \(wrist\): encoded video has 22 frames, expected 23"):
+            writer.add(replace(good, videos=good.videos | {"wrist": short.videos["wrist"]}))
+        writer.add(good)
+        writer.close()
+    assert len(Dataset.open(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
-    ("cameras", "frames", "message"),
-    [
-        (["fixed"], 23, r"site-north/1.mcap \(wrist\): no encoded video for this camera"),
-        (["fixed", "wrist"], 22, r"encoded video is \(22, 32, 32\) \(frames, height, width\), expected \(23, 32, 32\)"),
-    ],
+    ("splits", "message"),
+    [({"x" * 64: "val"}, "a split for episode xxxxxxxxxxxx, which is not in"), ({"a": "test"}, "split is 'test'")],
 )
-def test_encoded_video_must_hold_the_frames(
-    tmp_path: Path,
-    make_episode: Make,
-    cell: Embodiment,
-    video: Video,
-    cameras: list[str],
-    frames: int,
-    message: str,
+def test_a_split_of_nothing_is_refused_before_anything_is_written(
+    tmp_path: Path, make_episode: Make, cell: Embodiment, video: Video, splits: dict[str, str], message: str
 ) -> None:
-    episode = make_episode(1)
     with DatasetWriter(tmp_path, cell, 20, video) as writer:
+        writer.add_frames(make_episode(1))
         with pytest.raises(DatasetError, match=message):
-            writer.add(episode, _encoded(episode, video, cameras, frames))
-        writer.add(episode)
+            writer.close(splits)
         writer.close()
-    assert len(Dataset.open(tmp_path)) == 1
+    assert Dataset.open(tmp_path).episodes["split"].tolist() == ["train"]
 
 
 def test_nothing_written_is_no_dataset(tmp_path: Path, cell: Embodiment, video: Video) -> None:
@@ -257,9 +283,9 @@ def test_a_dataset_is_not_written_over(tree: Path, cell: Embodiment, video: Vide
 
 def test_a_closed_writer_takes_no_more(tmp_path: Path, make_episode: Make, cell: Embodiment, video: Video) -> None:
     writer = DatasetWriter(tmp_path, cell, 20, video)
-    writer.add(make_episode(1))
+    writer.add_frames(make_episode(1))
     writer.close()
-    for act in (lambda: writer.add(make_episode(2)), writer.close):
+    for act in (lambda: writer.add_frames(make_episode(2)), lambda: writer.put("a", b""), writer.commit, writer.close):
         with pytest.raises(DatasetError, match="the writer is closed"):
             act()
 
@@ -271,10 +297,10 @@ def test_an_error_after_the_first_byte_breaks_the_writer(
         raise OSError(28, "No space left on device")
 
     with DatasetWriter(tmp_path, cell, 20, video) as writer:
-        writer.add(make_episode(1))
+        writer.add_frames(make_episode(1))
         monkeypatch.setattr("components.dataset.remux.VideoFile.append", full)
         with pytest.raises(OSError, match="No space left"):
-            writer.add(make_episode(2))
+            writer.add_frames(make_episode(2))
         with pytest.raises(DatasetError, match="the writer is broken"):
             writer.close()
     with pytest.raises(DatasetError, match="not a dataset"):
@@ -286,6 +312,6 @@ def test_an_abandoned_write_does_not_open(
 ) -> None:
     with DatasetWriter(tmp_path, cell, 20, video) as writer:
         for episode in episodes:
-            writer.add(episode)
+            writer.add_frames(episode)
     with pytest.raises(DatasetError, match=r"not a dataset, there is no meta/info.json. Run the ingest stage first"):
         Dataset.open(tmp_path)

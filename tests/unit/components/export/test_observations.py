@@ -20,16 +20,18 @@ LENGTH = 9
 
 def make_dataset(root: Path, cell: Embodiment, splits: list[str]) -> Dataset:
     """Episode n: grey images of brightness 20 n + frame, state n + frame / 100."""
+    sides: dict[str, str] = {}
     with DatasetWriter(root, cell, 20, Video(codec="h264", crf=4, gop=2, pix_fmt="yuv444p")) as writer:
         for number, split in enumerate(splits):
             grey = (20 * number + np.arange(LENGTH, dtype=np.uint8))[:, None, None, None]
             images = {camera: np.broadcast_to(grey, (LENGTH, 32, 32, 3)).copy() for camera in ("fixed", "wrist")}
             state = np.full((LENGTH, 4), number, np.float32) + np.arange(LENGTH, dtype=np.float32)[:, None] / 100
-            row = dict.fromkeys(ROW_COLUMNS, "") | {"split": split, "embodiment": cell.name}
+            row = dict.fromkeys(ROW_COLUMNS, "") | {"embodiment": cell.name}
             name = hashlib.sha256(bytes([number])).hexdigest()
+            sides[name] = split
             action, time_s = np.zeros((LENGTH, 4), np.float32), np.arange(LENGTH) / 20
-            writer.add(EpisodeFrames(name, name, "t", f"do {number}", images, state, action, time_s, row))
-        writer.close()
+            writer.add_frames(EpisodeFrames(name, "t", f"do {number}", images, state, action, time_s, row))
+        writer.close(sides)
     return Dataset.open(root)
 
 

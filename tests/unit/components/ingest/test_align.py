@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from components.core.episode import Stream
 from components.core.errors import EpisodeError
-from components.ingest.align import Aligned, Method, align, interpolate, nearest, previous, stream_facts
+from components.ingest.align import (
+    Aligned,
+    Grid,
+    Method,
+    Track,
+    align,
+    interpolate,
+    interpolate_rotation,
+    nearest,
+    previous,
+    stream_facts,
+)
+from components.transforms.rotations import angle_between, to_quaternion
 
 MS = 1_000_000
 FPS = 20
@@ -36,8 +48,9 @@ def cell(**clocks: np.ndarray) -> dict[str, Stream]:
     return {"camera": camera(times["camera"]), **streams}
 
 
-def aligned(streams: dict[str, Stream], **options: Any) -> Aligned:
-    return align(streams, METHODS, anchor="action", fps=FPS, image_margin_ns=25 * MS, **options)
+def aligned(streams: dict[str, Stream], methods: dict[str, Method] = METHODS, **options: Any) -> Aligned:
+    tracks = {name: Track(streams[name], method) for name, method in methods.items()}
+    return align(tracks, Grid(**{"anchor": "action", "fps": FPS, "image_margin_ns": 25 * MS} | options))
 
 
 def test_streams_of_four_rates_meet_on_the_ticks() -> None:
@@ -77,6 +90,47 @@ def test_without_an_action_near_a_tick_the_last_one_holds() -> None:
     got = aligned(cell(action=action))
     assert got.values["action"][3:8, 0].tolist() == [150.0, 150.0, 150.0, 150.0, 350.0]
     assert got.misalignment_ms["action"] == 150.0
+
+
+def test_a_causal_action_never_comes_from_the_future() -> None:
+    late = clock(20) + 4 * MS
+    late[0] = 0
+    held = {**METHODS, "action": "causal"}
+    got = aligned(cell(action=late), methods=held)
+    # The action of 54 ms is near enough to the tick at 50 for a command, but nobody knew it then.
+    np.testing.assert_array_equal(got.values["action"][:3, 0], [0.0, 0.0, 54.0])
+    np.testing.assert_array_equal(aligned(cell(action=late)).values["action"][:3, 0], [0.0, 54.0, 104.0])
+    at_ms = got.values["action"][:, 0]
+    assert (at_ms <= got.ticks_ns / MS).all()
+    assert got.misalignment_ms["action"] == 50.0
+
+
+@pytest.mark.parametrize("fps", [10, 15, 30, 50])
+def test_any_rate_covers_the_same_time(fps: int) -> None:
+    got = aligned(cell(), fps=fps)
+    np.testing.assert_allclose(np.diff(got.ticks_ns), 1e9 / fps, atol=1)
+    assert (got.ticks_ns[0], got.ticks_ns[-1] // MS) == (0, int(500 * fps / 1000) * 1000 // fps)
+    np.testing.assert_allclose(got.values["hand"][:, 0], got.ticks_ns / MS, atol=1e-6)
+
+
+def test_tracks_of_one_stream_share_its_clock_and_its_worst_misalignment() -> None:
+    streams = cell()
+    tracks = {name: Track(streams[name], method) for name, method in METHODS.items()}
+    tracks["hand held"] = Track(streams["hand"], "previous")
+    tracks["gripper nearest"] = Track(streams["gripper"], "linear")
+    got = align(tracks, Grid("action", FPS, 25 * MS))
+    np.testing.assert_array_equal(got.values["hand held"], got.values["hand"])
+    assert set(got.misalignment_ms) == set(METHODS)
+    assert got.misalignment_ms["gripper"] == 50.0
+
+
+def test_depth_is_picked_like_a_picture() -> None:
+    streams = cell()
+    frames = [np.full((2, 2), i, np.uint16) for i in range(16)]
+    streams["depth"] = Stream("depth", "depth", clock(30), frames)
+    got = aligned(streams, methods={**METHODS, "depth": "nearest"})
+    np.testing.assert_array_equal(got.index["depth"], got.index["camera"])
+    assert "depth" not in got.values
 
 
 def test_a_dead_camera_shows_in_the_misalignment() -> None:
@@ -144,6 +198,27 @@ def test_interpolation_gives_back_the_samples(time_ns: np.ndarray) -> None:
     np.testing.assert_allclose(interpolate(time_ns, values, time_ns), values, atol=1e-12)
 
 
+def test_rotations_go_along_an_arc() -> None:
+    time_ns = np.array([0, 100, 200, 200, 300], np.int64) * MS
+    yaw = np.radians([[0, 0, 170], [0, 0, 190], [0, 0, 200], [0, 0, 210], [0, 0, 210]])
+    turns = to_quaternion(yaw, "euler_xyz")
+    turns[2] *= -1  # the same rotation, as a driver may write it
+    ticks_ns = np.array([-50, 0, 50, 150, 250, 300, 400], np.int64) * MS
+    got = interpolate_rotation(time_ns, turns, ticks_ns)
+    expected = to_quaternion(np.radians([[0, 0, a] for a in (170, 170, 180, 195, 210, 210, 210)]), "euler_xyz")
+    assert float(np.max(angle_between(got, expected))) < 1e-7
+    np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1.0, atol=1e-12)
+    np.testing.assert_array_equal(got[1], turns[0])
+
+
+@given(sorted_times, st.integers(0, 1000))
+def test_rotations_at_their_samples_come_back(time_ns: np.ndarray, seed: int) -> None:
+    time_ns = np.unique(time_ns)
+    turns = np.random.default_rng(seed).normal(size=(len(time_ns), 4))
+    turns /= np.linalg.norm(turns, axis=1, keepdims=True)
+    np.testing.assert_array_equal(interpolate_rotation(time_ns, turns, time_ns), turns)
+
+
 @given(st.integers(-(2**62), 2**62))
 def test_where_time_begins_does_not_matter(origin_ns: int) -> None:
     """Epoch nanoseconds do not fit into float64; the way from the first sample does."""
@@ -175,6 +250,7 @@ def test_facts_of_a_troubled_clock() -> None:
         "duplicates": 1,
         "jitter": pytest.approx(steps.std() / 10),
         "max_gap_s": 0.07,
+        "gaps": 1,
         "nan_count": 3,
     }
 

@@ -1,8 +1,14 @@
+"""A fresh build: what goes in, what comes out, and what is set aside. `test_increments` is about the runs after it."""
+
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from operator import call
 from pathlib import Path
+from signal import SIGSEGV, raise_signal
 from types import ModuleType
 from typing import Any
 
@@ -11,45 +17,25 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.core.errors import InputError, UsageError
+from components.core.errors import InputError, ParamsError, UsageError
 from components.core.files import tree_manifest
-from components.core.params import Ingest
+from components.core.params import Ingest, Video
 from components.core.records import read_record
 from components.core.spec import SAWYER_CELL
-from components.ingest.ingest import IngestReport, find_sources, ingest
-from components.ingest.work import Part, Surveyed, Worker
+from components.dataset.reader import Dataset
+from components.formats.mapping import built_in_mappings
+from components.formats.source import Found
+from components.ingest.ingest import ingest
+from components.ingest.pool import Workers
+from components.ingest.report import IngestReport, Quarantined
+from components.ingest.sources import Source
+from components.ingest.work import Opened, Worker, part_of
 
-PARAMS = Ingest.model_validate(
-    {
-        "embodiment": "sawyer-cell",
-        "fps": 20,
-        "video": {"codec": "h264", "crf": 30, "gop": 2, "pix_fmt": "yuv420p"},
-        "max_misalignment_ms": 25.0,
-        "val_share": 0.3,
-        "split_seed": 1,
-    }
-)
+Run = Callable[..., IngestReport]
 
 
-@pytest.fixture
-def raw(recordings: ModuleType, tmp_path: Path) -> Path:
-    """Two MCAP files and an HDF5 file of three demos: five episodes of two tasks."""
-    folder = tmp_path / "raw"
-    rates = {"fixed": 30, "wrist": 30, "hand": 100, "joints": 100, "gripper": 10}
-    for seed in range(2):
-        demo = recordings.make_demo(seed, steps=5, rates_hz=rates, task="open")
-        recordings.write_mcap(folder / f"north/{seed}.mcap", demo)
-    demos = [recordings.make_demo(seed, steps=4, task="close", robot_id="cell-2") for seed in range(2, 5)]
-    recordings.write_hdf5(folder / "south/a.hdf5", demos)
-    return folder
-
-
-def run(raw: Path, out: Path, processes: int = 0, **params: Any) -> IngestReport:
-    return ingest([raw], out, PARAMS.model_copy(update=params), SAWYER_CELL, processes=processes)
-
-
-def rows(out: Path, name: str = "episodes") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pq.read_table(out / f"meta/gripline/{name}.parquet").to_pylist()
+def rows(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(out / "meta/gripline/episodes.parquet").to_pylist()
     return found
 
 
@@ -58,28 +44,42 @@ def quarantine(out: Path) -> list[tuple[str, str]]:
     return [(entry["source"], entry["code"]) for entry in map(json.loads, lines)]
 
 
-def test_a_mixed_folder_becomes_a_dataset(raw: Path, tmp_path: Path) -> None:
+def test_a_mixed_folder_becomes_a_dataset(run: Run, raw: Path, tmp_path: Path) -> None:
     report = run(raw, tmp_path / "out")
-    assert (report.episodes_in, report.episodes_out, report.quarantined) == (5, 5, ())
+    assert (report.episodes_in, report.episodes_out, report.added, report.quarantined) == (5, 5, 5, ())
     assert report.frames == 5 + 5 + 3 * 4
     episodes = rows(tmp_path / "out")
-    assert [row["episode_id"] for row in episodes] == sorted(row["episode_id"] for row in episodes)
-    assert {row["source_uri"] for row in episodes} == {
+    assert [row["source_uri"] for row in episodes] == [
         "north/0.mcap",
         "north/1.mcap",
         *(f"south/a.hdf5#demo_{n}" for n in range(3)),
-    }
+    ]
     assert {(row["task"], row["split"]) for row in episodes} == {
         (task, split) for task in ("open", "close") for split in ("train", "val")
     }
-    streams = rows(tmp_path / "out", "streams")
-    assert len(streams) == 5 * 7
+    dataset = Dataset.open(tmp_path / "out")
+    dataset.verify()
+    assert list(dataset.sources["part"]) == ["", "", "demo_0", "demo_1", "demo_2"]
+    assert list(dataset.sources["episode_id"]) == [row["episode_id"] for row in episodes]
     record = read_record(tmp_path / "out/meta/gripline", "dataset")
     assert (record.digest, record.counts["episodes_in"]) == (report.dataset_digest, 5)
     assert quarantine(tmp_path / "out") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]
 
 
-def test_the_same_files_give_the_same_bytes_with_any_number_of_processes(raw: Path, tmp_path: Path) -> None:
+def test_the_report_has_the_keys_that_others_read(run: Run, raw: Path, tmp_path: Path) -> None:
+    (raw / "north/empty.mcap").touch()
+    report = run(raw, tmp_path / "out").as_dict()
+    assert report == {
+        "episodes_in": 6,
+        "episodes_out": 5,
+        "frames": 22,
+        "quarantined": [{"source": "north/empty.mcap", "code": "empty", "detail": "the file is empty"}],
+        "dataset_digest": report["dataset_digest"],
+    }
+
+
+def test_the_same_files_give_the_same_bytes_with_any_number_of_processes(run: Run, raw: Path, tmp_path: Path) -> None:
     reports = [run(raw, tmp_path / str(processes), processes) for processes in (0, 1, 2)]
     reports.append(run(raw, tmp_path / "again"))
     assert reports == reports[:1] * 4
@@ -87,14 +87,16 @@ def test_the_same_files_give_the_same_bytes_with_any_number_of_processes(raw: Pa
     assert trees == trees[:1] * 4
 
 
-def test_where_the_folder_lies_does_not_matter(raw: Path, tmp_path: Path) -> None:
+def test_where_the_folder_lies_does_not_matter(run: Run, raw: Path, tmp_path: Path) -> None:
     run(raw, tmp_path / "one")
     raw.rename(tmp_path / "elsewhere")
     run(tmp_path / "elsewhere", tmp_path / "two")
     assert tree_manifest(tmp_path / "one") == tree_manifest(tmp_path / "two")
 
 
-def test_the_same_episode_in_two_containers_is_taken_once(recordings: ModuleType, raw: Path, tmp_path: Path) -> None:
+def test_the_same_episode_in_two_containers_is_taken_once(
+    run: Run, recordings: ModuleType, raw: Path, tmp_path: Path
+) -> None:
     demo = recordings.make_demo(2, steps=4, task="close", robot_id="cell-2")
     recordings.write_mcap(raw / "south/copy.mcap", demo)
     report = run(raw, tmp_path / "out")
@@ -104,31 +106,55 @@ def test_the_same_episode_in_two_containers_is_taken_once(recordings: ModuleType
     assert (report.episodes_in, report.episodes_out) == (6, 5)
 
 
-def test_bad_files_and_episodes_are_named_and_stop_no_other(recordings: ModuleType, raw: Path, tmp_path: Path) -> None:
+def test_bad_files_and_episodes_are_named_and_stop_no_other(
+    run: Run, recordings: ModuleType, raw: Path, tmp_path: Path
+) -> None:
     whole = (raw / "north/0.mcap").read_bytes()
     (raw / "north/cut.mcap").write_bytes(whole[: len(whole) // 2])
     (raw / "north/pointer.mcap").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    (raw / "north/readme.txt").write_text("hello")
+    (raw / "north/thesis.doc").write_text("hello")
     recordings.write_mcap(raw / "north/blind.mcap", recordings.make_demo(9, steps=4).without("wrist"))
     with h5py.File(raw / "south/a.hdf5", "r+") as file:
-        del file["data/demo_1/time"]
-        file["data/demo_2"].attrs["task"] = ""
+        del file["data/demo_1/actions"]
+        file["data/demo_2"].attrs["task"] = file["data/demo_2"].attrs["instruction"] = ""
     report = run(raw, tmp_path / "out")
-    expected = [
-        ("north/blind.mcap", "missing_stream"),
-        ("north/cut.mcap", "truncated"),
-        ("north/pointer.mcap", "lfs_pointer"),
-        ("north/readme.txt", "unknown_format"),
-        ("south/a.hdf5#demo_1", "missing_stream"),
-        ("south/a.hdf5#demo_2", "missing_task"),
-    ]
-    assert quarantine(tmp_path / "out") == expected
-    assert [(entry.source, entry.code) for entry in report.quarantined] == expected
-    assert report.quarantined[0].detail.startswith("no stream 'wrist'")
-    assert (report.episodes_in, report.episodes_out) == (9, 3)
+    found = {entry.source: entry.code for entry in report.quarantined}
+    assert {name: found[name] for name in found if "cut.mcap" not in name} == {
+        "north/blind.mcap": "missing_stream",
+        "north/pointer.mcap": "lfs_pointer",
+        "north/thesis.doc": "unknown_format",
+        "south/a.hdf5#demo_1": found["south/a.hdf5#demo_1"],
+        "south/a.hdf5#demo_2": "missing_task",
+    }
+    assert [entry.source for entry in report.quarantined] == sorted(found)
+    assert quarantine(tmp_path / "out") == list(found.items())
+    assert (report.episodes_in, report.episodes_out) == (3 + len(found), 3)
+    assert report == replace(run(raw, tmp_path / "out"), added=3)
 
 
-def test_what_the_checks_judge_is_not_refused(recordings: ModuleType, tmp_path: Path) -> None:
+def test_a_reader_that_dies_costs_its_file_alone(
+    run: Run, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = Workers.map
+
+    def deadly(self: Workers, work: Any, items: Any, lost: Any) -> Any:
+        """Some of the items bring their process down, as a damaged file does."""
+        given = list(items)
+        fatal = ("north/1.mcap", "south/a.hdf5#demo_1")
+        jobs = [partial(raise_signal, SIGSEGV) if item.uri in fatal else partial(work, item) for item in given]
+        return healthy(self, call, jobs, lambda job, reason: lost(given[jobs.index(job)], reason))
+
+    monkeypatch.setattr(Workers, "map", deadly)
+    report = run(raw, tmp_path / "out", processes=1)
+    said = "the library that reads this format crashed on it"
+    assert report.quarantined == (
+        Quarantined("north/1.mcap", "reader_crashed", said),
+        Quarantined("south/a.hdf5#demo_1", "reader_crashed", said),
+    )
+    assert report.episodes_out == 3
+
+
+def test_what_the_checks_judge_is_not_refused(run: Run, recordings: ModuleType, tmp_path: Path) -> None:
     demo = recordings.make_demo(steps=4)
     hand = demo.values["hand"].copy()
     hand[1] = np.nan
@@ -137,10 +163,10 @@ def test_what_the_checks_judge_is_not_refused(recordings: ModuleType, tmp_path: 
     report = run(tmp_path / "raw", tmp_path / "out")
     assert report.quarantined == ()
     assert {row["instruction"] for row in rows(tmp_path / "out")} == {"", "pull the drawer open"}
-    assert sum(row["nan_count"] for row in rows(tmp_path / "out", "streams")) == 3
+    assert Dataset.open(tmp_path / "out").streams["nan_count"].sum() == 3
 
 
-def test_episodes_with_the_same_pixels_stay_on_one_side(recordings: ModuleType, tmp_path: Path) -> None:
+def test_episodes_with_the_same_pixels_stay_on_one_side(run: Run, recordings: ModuleType, tmp_path: Path) -> None:
     base = recordings.make_demo(steps=4)
     # The same film told as ten tasks: another instruction gives another id, not other pixels.
     demos = [replace(base, instruction=f"do {n}").with_metadata(task=f"task-{n}") for n in range(10)]
@@ -151,7 +177,7 @@ def test_episodes_with_the_same_pixels_stay_on_one_side(recordings: ModuleType, 
     assert len({row["split"] for row in episodes}) == 1
 
 
-def test_robots_can_be_held_out_as_a_whole(recordings: ModuleType, tmp_path: Path) -> None:
+def test_robots_can_be_held_out_as_a_whole(run: Run, recordings: ModuleType, tmp_path: Path) -> None:
     demos = [recordings.make_demo(n, steps=3, robot_id=f"cell-{n % 4}") for n in range(12)]
     recordings.write_hdf5(tmp_path / "raw/a.hdf5", demos)
     run(tmp_path / "raw", tmp_path / "out", val_share=0.5, split_by=("robot_id",))
@@ -160,8 +186,15 @@ def test_robots_can_be_held_out_as_a_whole(recordings: ModuleType, tmp_path: Pat
     assert {row["split"] for row in episodes} == {"train", "val"}
 
 
+def test_episodes_that_name_no_robot_are_split_one_by_one(run: Run, recordings: ModuleType, tmp_path: Path) -> None:
+    demos = [recordings.make_demo(n, steps=3, robot_id="", site="") for n in range(12)]
+    recordings.write_hdf5(tmp_path / "raw/a.hdf5", demos)
+    run(tmp_path / "raw", tmp_path / "out", val_share=0.5, split_by=("robot_id", "site"))
+    assert {row["split"] for row in rows(tmp_path / "out")} == {"train", "val"}
+
+
 @pytest.mark.parametrize("kept", [True, False])
-def test_where_nothing_is_usable_nothing_is_written(raw: Path, tmp_path: Path, kept: bool) -> None:
+def test_where_nothing_is_usable_nothing_is_written(run: Run, raw: Path, tmp_path: Path, kept: bool) -> None:
     out = tmp_path / "out/dataset"
     if kept:
         run(raw, out)
@@ -175,10 +208,11 @@ def test_where_nothing_is_usable_nothing_is_written(raw: Path, tmp_path: Path, k
     assert caught.value.exit_code == 3
     assert out.exists() == kept
     assert (tree_manifest(tmp_path / "out") if kept else {}) == before
+    assert list((tmp_path / "out").iterdir()) == ([out] if kept else [])
 
 
 @pytest.mark.parametrize("make", [True, False], ids=["empty", "absent"])
-def test_a_folder_without_recordings_is_an_input_error(tmp_path: Path, make: bool) -> None:
+def test_a_folder_without_recordings_is_an_input_error(run: Run, tmp_path: Path, make: bool) -> None:
     if make:
         (tmp_path / "raw").mkdir()
         (tmp_path / "raw/.gitignore").write_text("*")
@@ -187,22 +221,14 @@ def test_a_folder_without_recordings_is_an_input_error(tmp_path: Path, make: boo
     assert not (tmp_path / "out").exists()
 
 
-def test_several_sources_are_told_apart_by_their_names(raw: Path, tmp_path: Path) -> None:
-    sources = [raw / "south", raw / "north", raw / "north/0.mcap"]
-    found = find_sources(sources, tmp_path / "out")
-    assert [source.uri for source in found] == ["0.mcap", "north/0.mcap", "north/1.mcap", "south/a.hdf5"]
-    with pytest.raises(UsageError, match=r"would both be called 'north/0\.mcap'"):
-        find_sources([raw / "north", raw / "north"], tmp_path / "out")
-
-
 @pytest.mark.parametrize("out", [".", "raw", "raw/dataset"])
-def test_a_dataset_is_never_written_into_its_source(raw: Path, tmp_path: Path, out: str) -> None:
+def test_a_dataset_is_never_written_into_its_source(run: Run, raw: Path, tmp_path: Path, out: str) -> None:
     with pytest.raises(UsageError, match="the dataset would lie inside"):
         run(raw, tmp_path / out)
     assert len(list(raw.rglob("*.mcap"))) == 2
 
 
-def test_a_folder_that_is_no_dataset_is_not_replaced(raw: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_dataset_is_not_replaced(run: Run, raw: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     run(raw, tmp_path / "thesis")
     (tmp_path / "thesis/meta/info.json").unlink()
@@ -211,14 +237,49 @@ def test_a_folder_that_is_no_dataset_is_not_replaced(raw: Path, tmp_path: Path) 
     assert (tmp_path / "thesis/data").exists()
 
 
-def test_a_file_that_changes_meanwhile_is_noticed(recordings: ModuleType, tmp_path: Path) -> None:
+def test_settings_that_no_encoder_can_do_are_refused_before_anything_is_read(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="codec is 'mpeg2'"):
+        run(tmp_path / "absent", tmp_path / "out", video=Video(codec="mpeg2", crf=1, gop=1, pix_fmt="yuv420p"))
+
+
+def test_a_file_that_changes_while_it_is_read_is_set_aside(
+    recordings: ModuleType, params: Ingest, tmp_path: Path
+) -> None:
     path = recordings.write_mcap(tmp_path / "raw/a.mcap", recordings.make_demo(0, steps=4))
-    worker = Worker(PARAMS, SAWYER_CELL)
-    (source,) = find_sources([tmp_path / "raw"], tmp_path / "out")
-    recording = worker.open(source)
-    surveyed = worker.survey(Part(recording, ""))  # type: ignore[arg-type]
-    assert isinstance(surveyed, Surveyed)
-    assert worker.finish((surveyed, "val"))[0].row["split"] == "val"
+    worker = Worker(params, SAWYER_CELL)
+    opened = worker.open(Source(Found(path, "a.mcap", "mcap"), "0" * 64, "0" * 64))
+    assert isinstance(opened, Opened)
+    assert isinstance(worker.prepare(part_of(opened, "")), bytes)
     recordings.write_mcap(path, recordings.make_demo(1, steps=4))
-    with pytest.raises(InputError, match=r"a\.mcap: the file changed while it was ingested"):
-        worker.finish((surveyed, "val"))
+    assert worker.prepare(part_of(opened, "")) == Quarantined("a.mcap", "changed", "the file changed while it was read")
+
+
+def test_without_a_rate_the_dataset_takes_that_of_the_embodiment(raw: Path, tmp_path: Path, params: Ingest) -> None:
+    own = ingest([raw], tmp_path / "own", params.model_copy(update={"fps": None}), SAWYER_CELL, processes=0)
+    assert Dataset.open(tmp_path / "own").fps == 20
+    assert own == ingest([raw], tmp_path / "said", params, SAWYER_CELL, processes=0)
+
+
+def test_a_recording_without_a_clock_ticks_as_its_robot_does(run: Run, recordings: ModuleType, tmp_path: Path) -> None:
+    path = recordings.write_hdf5(tmp_path / "raw/a.hdf5", [recordings.make_demo(0, steps=9)])
+    with h5py.File(path, "r+") as file:
+        del file["data/demo_0/time"]
+    (built_in,) = (mapping for mapping in built_in_mappings() if mapping.name == "sawyer-cell-hdf5")
+    clockless = built_in.model_copy(update={"time": ""})
+    # Nine samples of a robot of 20 Hz.
+    for fps, frames in ((20, 9), (10, 5)):
+        assert run(tmp_path / "raw", tmp_path / "out", fps=fps, mappings=[clockless]).frames == frames
+        times = Dataset.open(tmp_path / "out").frames(0)["observation.time"]
+        assert np.allclose(times, np.arange(frames) / fps)
+
+
+def test_a_mapping_of_the_team_rules(run: Run, recordings: ModuleType, tmp_path: Path) -> None:
+    demo = replace(recordings.make_demo(0, steps=4, task="", site=""), instruction="")
+    recordings.write_mcap(tmp_path / "raw/a.mcap", demo)
+    with pytest.raises(InputError, match="1 missing_task"):
+        run(tmp_path / "raw", tmp_path / "out")
+    (built_in,) = (mapping for mapping in built_in_mappings() if mapping.name == "sawyer-cell-mcap")
+    said = built_in.model_copy(update={"constants": {"task": "said", "site": "hall"}})
+    run(tmp_path / "raw", tmp_path / "out", mappings=[said])
+    (row,) = rows(tmp_path / "out")
+    assert (row["task"], row["site"]) == ("said", "hall")

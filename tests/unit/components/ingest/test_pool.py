@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import FormatError, StageFailed
-from components.formats.registry import sniff
+from components.formats.discover import sniff
 from components.ingest.pool import Workers
 
 SLOW_FIRST = [300_000, 1, 2, 250_000, 3]
@@ -87,6 +87,18 @@ def test_a_crash_that_nobody_expects_ends_the_stage() -> None:
     segfault = partial(signal.raise_signal, signal.SIGSEGV)
     with Workers(1) as pool, pytest.raises(StageFailed, match="exit code -11"):
         list(pool.map(call, calls(segfault)))
+
+
+def test_no_process_starts_without_work() -> None:
+    with Workers(2) as pool:
+        assert list(pool.map(abs, [])) == []
+        assert _processes(pool) == 0
+        assert list(pool.map(abs, [-1])) == [1]
+        assert _processes(pool) == 1
+
+
+def _processes(pool: Workers) -> int:
+    return len(pool._workers)
 
 
 def test_processes_end_with_the_block() -> None:

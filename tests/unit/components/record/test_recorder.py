@@ -25,9 +25,7 @@ def test_recording_twice_into_one_folder_adds_new_episodes(raw: Raw, tmp_path: P
         "faucet-close-0001.hdf5",
         "faucet-close-0003.mcap",
     ]
-    starts = [
-        episode.provenance.recorded_at for path in sorted(tmp_path.iterdir()) for episode in read(path, root=tmp_path)
-    ]
+    starts = [episode.provenance.recorded_at for path in sorted(tmp_path.iterdir()) for episode in read(path)]
     assert len(set(starts)) == 4
 
 

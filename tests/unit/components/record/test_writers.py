@@ -25,7 +25,7 @@ from components.record.mcap_writer import mcap_bytes
 
 def _read_back(folder: Path, name: str, data: bytes) -> list[Episode]:
     (folder / name).write_bytes(data)
-    return list(read(folder / name, root=folder))
+    return list(read(folder / name))
 
 
 def _described_alike(left: Episode, right: Episode) -> bool:

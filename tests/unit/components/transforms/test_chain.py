@@ -117,6 +117,13 @@ def test_actions_of_another_width_are_refused():
         chain().outputs(np.zeros((1, 8, 3), np.float32))
 
 
+def test_a_policy_of_actions_relative_to_a_chunk_is_refused():
+    arm, gripper = ODD.action.groups
+    relative = replace(arm, representation="chunk_relative")
+    with pytest.raises(ContractError, match="group 'arm': representation is 'chunk_relative', a policy gives absolute"):
+        chain(replace(ODD, action=replace(ODD.action, groups=(relative, gripper))))
+
+
 def test_fit_refuses_instructions_and_statistics_that_do_not_fit():
     with pytest.raises(ContractError, match="3 words, the policy takes 2"):
         PolicyTransforms.fit(SAWYER_CELL, [0.0] * 4, [1.0] * 4, ["open the drawer"], 2)

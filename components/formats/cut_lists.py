@@ -1,0 +1,226 @@
+"""Cut lists: which spans of which recordings are episodes, to be edited by people. CSV for spreadsheets, and JSON.
+
+CSV has the columns of `cut_rows.COLUMNS`. The version stands in a column of its own and may be left empty, since
+spreadsheets know no comments. JSON has the same columns: {"format": "gripline cuts", "version": 1, "cuts": [{...}]}.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from components.core.errors import UsageError
+from components.core.files import digest_json, sha256_file, write_json, write_text
+from components.formats.annotations import read_annotations
+from components.formats.cut_rows import COLUMNS, VERSION, SourceCut, parse_row, row_of
+from components.formats.spans import Cut
+
+_FORMAT = "gripline cuts"
+# A spreadsheet writes what its language separates numbers by.
+_DELIMITERS = (",", ";", "\t")
+_SIDECARS = (".cuts.csv", ".cuts.json")
+_EVENTS = ".events.json"
+_FOLDER_LISTS = ("cuts.csv", "cuts.json")
+
+
+@dataclass(frozen=True)
+class CutList:
+    """`entries`: sorted by source, part and time, whatever the order of the rows was."""
+
+    entries: tuple[SourceCut, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", tuple(sorted(self.entries, key=_order)))
+
+    @property
+    def digest(self) -> str:
+        """Over all that decides what becomes of the recordings: every column but the note."""
+        return digest_json([{**row_of(entry), "note": ""} for entry in self.entries])
+
+    def of(self, path: Path, uri: str) -> tuple[Cut, ...]:
+        """Cuts of the source `uri` at `path`: rows that name it so, or by its file name alone."""
+        return tuple(entry.cut for entry in self.entries if entry.source in (uri, path.name))
+
+
+def cuts_digest(cuts: Sequence[Cut]) -> str:
+    """Of one source's cuts, for who must know whether they changed."""
+    return CutList(tuple(SourceCut("", cut) for cut in cuts)).digest
+
+
+def _order(entry: SourceCut) -> tuple[str, str, int, int]:
+    return entry.source, entry.cut.part, entry.cut.start_ns, entry.cut.end_ns
+
+
+def read_cut_list(path: Path) -> CutList:
+    """A list in CSV or JSON. Raises `UsageError` naming file, line and column of what cannot be used."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot be read as text ({error})", where=path.name, hint="Save it as UTF-8") from error
+    placed = _from_json(text, path.name) if path.suffix.lower() == ".json" else _from_csv(text, path.name)
+    require_apart(placed)
+    return CutList(tuple(entry for _, entry in placed))
+
+
+def _from_csv(text: str, name: str) -> list[tuple[str, SourceCut]]:
+    header = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=lambda one: (header.count(one), one == ","))
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    placed: list[tuple[str, SourceCut]] = []
+    try:
+        columns = [column.strip() for column in next(rows, [])]
+        if not {"start_s", "end_s"} <= set(columns) or len(set(columns)) != len(columns):
+            raise UsageError(
+                f"its columns are {', '.join(columns) or 'none'}",
+                where=f"{name}: line 1",
+                hint=f"Expected {', '.join(COLUMNS)}",
+            )
+        for row in rows:
+            where = f"{name}: line {rows.line_num}"
+            if not any(row):
+                continue
+            if len(row) > len(columns):
+                raise UsageError(f"{len(row)} fields, but {len(columns)} columns", where=where)
+            placed.append((where, parse_row(dict(zip(columns, row, strict=False)), where)))
+    except csv.Error as error:
+        raise UsageError(f"is no CSV ({error})", where=f"{name}: line {rows.line_num}") from error
+    return placed
+
+
+def _from_json(text: str, name: str) -> list[tuple[str, SourceCut]]:
+    try:
+        # As text, so that no time goes through a float.
+        raw = json.loads(text, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"is no JSON ({error})", where=name) from error
+    if not isinstance(raw, dict) or raw.get("format") != _FORMAT or not isinstance(raw.get("cuts"), list):
+        raise UsageError(
+            "is no cut list",
+            where=name,
+            hint=f'Expected {{"format": "{_FORMAT}", "version": {VERSION}, "cuts": [...]}}',
+        )
+    if str(raw.get("version")) != VERSION:
+        raise UsageError(f"version is {raw.get('version')!r}, expected {VERSION}", where=name)
+    placed = []
+    for number, row in enumerate(raw["cuts"]):
+        where = f"{name}: cuts[{number}]"
+        if not isinstance(row, dict):
+            raise UsageError(f"is {type(row).__name__}, expected an object", where=where)
+        placed.append((where, parse_row(row, where)))
+    return placed
+
+
+def require_apart(placed: Sequence[tuple[str, SourceCut]]) -> None:
+    """Raises `UsageError` where two cuts that are kept overlap in one part of one source."""
+    kept = sorted(((*_order(entry), where) for where, entry in placed if entry.cut.keep), key=lambda one: one[:4])
+    for before, after in pairwise(kept):
+        if before[:2] == after[:2] and after[2] < before[3]:
+            raise UsageError(
+                f"start_s is {after[2] / 1e9:g}, but the cut of {before[4]} goes on to {before[3] / 1e9:g}",
+                where=after[4],
+                hint="Kept cuts do not overlap; let one of them end earlier, or say `no` in its column `keep`",
+            )
+
+
+def write_cut_list(path: Path, cuts: CutList) -> None:
+    """As CSV, or as JSON where `path` ends so; read back, it is the same list. Raises `UsageError` for unsound cuts."""
+    rows = [row_of(entry) for entry in cuts.entries]
+    require_apart([(f"{path.name}: row {n}", parse_row(row, f"{path.name}: row {n}")) for n, row in enumerate(rows, 1)])
+    if path.suffix.lower() == ".json":
+        plain = [_as_json(entry) for entry in cuts.entries]
+        write_json(path, {"format": _FORMAT, "version": int(VERSION), "cuts": plain})
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def _as_json(entry: SourceCut) -> dict[str, Any]:
+    row: dict[str, Any] = row_of(entry)
+    del row["version"]
+    return {**row, "start_s": float(row["start_s"]), "end_s": float(row["end_s"]), "keep": entry.cut.keep}
+
+
+def cuts_for(
+    path: Path, uri: str, given: CutList | None, *, origin_ns: Callable[[], int] | None = None
+) -> tuple[Cut, ...]:
+    """Cuts of a source: those of `given` if it names it, else of a list beside it, else (). Raises `UsageError`.
+
+    Beside `a.mcap` may lie `a.mcap.cuts.csv`, `a.cuts.csv` or, for all files of the folder, `cuts.csv` (or `.json`), in
+    this order; then `a.mcap.events.json` or `a.events.json`, see `annotations`. `origin_ns`: asked for the Unix time of
+    the first message, where events are in the time of day.
+    """
+    listed = _listed(path, uri, given)
+    if listed is not None:
+        return listed
+    events = _events_of(path)
+    return _apart(read_annotations(events, origin_ns=origin_ns), events) if events else ()
+
+
+def told_digest(path: Path, uri: str, given: CutList | None) -> str:
+    """Another whenever `cuts_for` may give something else, without opening the recording; "" where nobody cut it.
+
+    Raises `UsageError` as `cuts_for` does, but for events, of which it takes the bytes.
+    """
+    listed = _listed(path, uri, given)
+    if listed is not None:
+        return cuts_digest(listed)
+    events = _events_of(path)
+    return sha256_file(events) if events else ""
+
+
+def _listed(path: Path, uri: str, given: CutList | None) -> tuple[Cut, ...] | None:
+    """Cuts of the nearest list that names the source, None where none does."""
+    named = given.of(path, uri) if given is not None else ()
+    if named:
+        return named
+    for sidecar in (path.with_name(stem + suffix) for stem in _stems(path) for suffix in _SIDECARS):
+        if sidecar.is_file():
+            return _own(read_cut_list(sidecar), path, uri, sidecar)
+    for listed in (path.with_name(name) for name in _FOLDER_LISTS):
+        if listed.is_file():
+            named = _named(read_cut_list(listed), listed).of(path, uri)
+            if named:
+                return named
+    return None
+
+
+def _events_of(path: Path) -> Path | None:
+    beside = (path.with_name(stem + _EVENTS) for stem in _stems(path))
+    return next((events for events in beside if events.is_file()), None)
+
+
+def _stems(path: Path) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((path.name, path.stem)))
+
+
+def _own(found: CutList, path: Path, uri: str, sidecar: Path) -> tuple[Cut, ...]:
+    foreign = sorted({entry.source for entry in found.entries} - {"", uri, path.name})
+    if foreign:
+        raise UsageError(
+            f"source is {foreign[0]!r}, but the list lies beside {path.name}",
+            where=sidecar.name,
+            hint=f"Leave the column empty, or call the list {_FOLDER_LISTS[0]}",
+        )
+    cuts = tuple(entry.cut for entry in found.entries)
+    require_apart([(sidecar.name, SourceCut("", cut)) for cut in cuts])
+    return cuts
+
+
+def _named(found: CutList, listed: Path) -> CutList:
+    if any(not entry.source for entry in found.entries):
+        raise UsageError("source is empty, expected the name of a file", where=listed.name)
+    return found
+
+
+def _apart(cuts: tuple[Cut, ...], events: Path) -> tuple[Cut, ...]:
+    require_apart([(f"{events.name}: {cut.name}", SourceCut("", cut)) for cut in cuts])
+    return tuple(sorted(cuts, key=lambda cut: (cut.start_ns, cut.end_ns)))

@@ -1,0 +1,1 @@
+"""MCAP with ROS 2, protobuf and JSON messages."""

@@ -1,0 +1,1 @@
+"""RLDS: TFRecord files without TensorFlow."""
