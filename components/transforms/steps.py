@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -47,21 +47,36 @@ class ResizeImages:
         height, width = images.shape[1:3]
         if (height, width) == (self.px, self.px):
             return images
-        rows, columns = _triangle_weights(height, self.px), _triangle_weights(width, self.px)
-        tall = np.einsum("yh,bhwc->bywc", rows, images.astype(np.float32), optimize=True)
-        wide = np.einsum("xw,bywc->byxc", columns, tall, optimize=True)
+        tall = _weighted(images, _triangle_taps(height, self.px), axis=1)
+        wide = _weighted(tall, _triangle_taps(width, self.px), axis=2)
         return np.clip(np.rint(wide), 0, 255).astype(np.uint8)
 
 
+# Per tap k and target pixel t: which source pixel, and its share.
+_Taps = tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]
+
+
 @lru_cache(maxsize=16)
-def _triangle_weights(size: int, target: int) -> npt.NDArray[np.float32]:
-    """[target, size]: row t holds the share of every source pixel in target pixel t; rows sum to 1."""
+def _triangle_taps(size: int, target: int) -> _Taps:
+    """Both [K, target]; the shares of a target pixel sum to 1, and K is as small as the filter is wide."""
     scale = size / target
     support = max(scale, 1.0)
     centres = (np.arange(target) + 0.5) * scale - 0.5
-    distance = np.abs(np.arange(size)[None, :] - centres[:, None]) / support
-    weights = np.clip(1.0 - distance, 0.0, None)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    taps = np.floor(centres - support).astype(np.intp) + np.arange(2 + 2 * int(np.ceil(support)))[:, None]
+    weights = np.clip(1.0 - np.abs(taps - centres) / support, 0.0, None) * ((taps >= 0) & (taps < size))
+    used = weights.any(axis=1)
+    return np.clip(taps[used], 0, size - 1), (weights[used] / weights.sum(axis=0)).astype(np.float32)
+
+
+def _weighted(images: npt.NDArray[Any], taps: _Taps, *, axis: int) -> npt.NDArray[np.float32]:
+    """float32 [B, H, W, 3] with `axis` resampled. One tap after the other: a few passes, whatever the size was."""
+    shape = [1, 1, 1, 1]
+    shape[axis] = -1
+    sources, weights = taps
+    total = np.take(images, sources[0], axis) * weights[0].reshape(shape)
+    for source, weight in zip(sources[1:], weights[1:], strict=True):
+        total += np.take(images, source, axis) * weight.reshape(shape)
+    return total
 
 
 @dataclass(frozen=True)

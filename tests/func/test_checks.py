@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from beside import UNIT, helpers
 
 from components.checks.check import check_dataset
 from components.core.files import sha256_file, tree_manifest
@@ -29,15 +29,7 @@ GOOD = 66
 
 @pytest.fixture(scope="module")
 def episodes() -> ModuleType:
-    name = "gripline_test_check_episodes"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, ROOT / "tests/unit/components/checks/episodes.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    return helpers(UNIT / "checks/episodes.py")
 
 
 def make_workspace(root: Path, episodes: ModuleType, samples: list[Any]) -> Workspace:

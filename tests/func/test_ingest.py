@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from types import ModuleType
 
 import pyarrow.parquet as pq
 import pytest
+from beside import UNIT, helpers
 
 from components.core.files import tree_manifest
 
@@ -24,16 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def recordings() -> ModuleType:
-    name = "gripline_test_recordings"
-    if name not in sys.modules:
-        path = ROOT / "tests/unit/components/formats/recordings.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    return helpers(UNIT / "formats/recordings.py")
 
 
 @pytest.fixture

@@ -7,20 +7,18 @@ a child that dies costs its case, and a new one goes on, as in production.
 from __future__ import annotations
 
 import faulthandler
-import importlib.util
 import os
 import resource
 import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import h5py
 import numpy as np
 import pytest
+from beside import UNIT, helpers
 
 from components.core.episode import PICTURES, Episode, episode_id
 from components.core.errors import FormatError
@@ -86,30 +84,16 @@ class Target:
     damaged: Path
 
 
-def _helper(name: str, path: Path) -> ModuleType:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-_FORMATS = Path(__file__).parents[1] / "unit" / "components" / "formats"
-
-
 def target_of(dialect: str, folder: Path, *, demos: int = 2) -> Target:
     """A small valid source of a dialect, written to the original layout."""
-    layouts = _helper("gripline_test_hdf5_layouts", _FORMATS / "hdf5" / "layouts.py")
+    layouts = helpers(UNIT / "formats/hdf5/layouts.py")
     if dialect.startswith("droid"):
         source = layouts.write_droid(folder / "droid", 4, cameras=1)
         video = source / "recordings" / "MP4" / f"{layouts.SERIALS[0]}.mp4"
         return Target(source, video if dialect == "droid_video" else source / "trajectory.h5")
     path, steps = folder / "a.hdf5", tuple(range(4, 4 + demos))
     if dialect == "own":
-        recordings = _helper("gripline_test_recordings", _FORMATS / "recordings.py")
+        recordings = helpers(UNIT / "formats/recordings.py")
         recordings.write_hdf5(path, [recordings.make_demo(seed, steps=4, image_px=16) for seed in range(demos)])
     elif dialect.startswith("aloha"):
         layouts.write_aloha(path, 4, compress=dialect == "aloha_compressed")

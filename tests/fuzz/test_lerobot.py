@@ -7,7 +7,6 @@ pyarrow and libav may end the process on damaged input, so the cases run in fork
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -15,7 +14,6 @@ import random
 import resource
 import shutil
 import signal
-import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from beside import UNIT, helpers
 from PIL import Image
 
 from components.core.episode import Episode, Stream, episode_id
@@ -123,16 +122,7 @@ class Case:
 
 @pytest.fixture(scope="module")
 def trees() -> ModuleType:
-    name = "gripline_test_lerobot_trees"
-    if name not in sys.modules:
-        path = Path(__file__).resolve().parents[1] / "unit/components/formats/lerobot/trees.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    return helpers(UNIT / "formats/lerobot/trees.py")
 
 
 @pytest.fixture(scope="module")

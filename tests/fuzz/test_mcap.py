@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import resource
 import signal
 import struct
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from beside import UNIT, helpers
 from mcap.writer import CompressionType, IndexType
 
 from components.core.episode import PICTURES, Episode, episode_id
@@ -71,15 +70,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def bags() -> ModuleType:
     """The helpers of the unit tests of this reader."""
-    name = "gripline_fuzz_bags"
-    if name not in sys.modules:
-        path = Path(__file__).resolve().parents[1] / "unit" / "components" / "formats" / "mcap" / "bags.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    return helpers(UNIT / "formats/mcap/bags.py")
 
 
 def ros2(bags: ModuleType) -> list[Any]:

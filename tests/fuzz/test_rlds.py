@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import resource
 import zlib
@@ -13,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from beside import UNIT, helpers
 
 from components.core.episode import PICTURES, Episode
 from components.core.errors import EpisodeError, FormatError
@@ -49,13 +49,7 @@ URI = "toy.tfrecord"
 
 @pytest.fixture(scope="module")
 def records() -> ModuleType:
-    path = Path(__file__).parents[1] / "unit/components/formats/rlds/records.py"
-    spec = importlib.util.spec_from_file_location("gripline_test_rlds_records", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return helpers(UNIT / "formats/rlds/records.py")
 
 
 @pytest.fixture(autouse=True)

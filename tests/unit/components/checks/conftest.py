@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 import pytest
+from beside import helpers
 
 from components.checks.gx import Finding, Judge
 from components.checks.suite import episode_suite
@@ -20,15 +19,7 @@ from components.core.params import Checks, load_params
 @pytest.fixture(scope="session")
 def episodes() -> ModuleType:
     """episodes.py, which lies beside this file."""
-    name = "gripline_test_check_episodes"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("episodes.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    return helpers(Path(__file__).with_name("episodes.py"))
 
 
 @pytest.fixture(scope="session")

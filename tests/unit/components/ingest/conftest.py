@@ -1,43 +1,29 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from beside import UNIT, helpers
 
 from components.core.params import Ingest
 from components.core.spec import SAWYER_CELL
 from components.ingest.ingest import ingest
 from components.ingest.report import IngestReport
 
-FORMATS = Path(__file__).parents[1] / "formats"
-
-
-def _helpers(name: str, path: Path) -> ModuleType:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
 
 @pytest.fixture(scope="session")
 def recordings() -> ModuleType:
     """The helpers that write small MCAP and HDF5 files."""
-    return _helpers("gripline_test_recordings", FORMATS / "recordings.py")
+    return helpers(UNIT / "formats/recordings.py")
 
 
 @pytest.fixture(scope="session")
 def records() -> ModuleType:
     """The helpers that write small TFRecord files."""
-    return _helpers("gripline_test_rlds_records", FORMATS / "rlds/records.py")
+    return helpers(UNIT / "formats/rlds/records.py")
 
 
 @pytest.fixture(scope="session")

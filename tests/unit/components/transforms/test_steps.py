@@ -44,6 +44,21 @@ def test_resize_keeps_a_plain_colour(value: int, height: int, width: int, px: in
     np.testing.assert_array_equal(ResizeImages(px).apply(images), np.full((1, px, px, 3), value))
 
 
+@given(
+    images=hnp.arrays(np.uint8, st.tuples(st.just(2), st.integers(1, 40), st.integers(1, 40), st.just(3))),
+    px=st.integers(1, 48),
+)
+def test_resize_is_the_triangle_filter_of_the_definition(images: np.ndarray, px: int):
+    def weights(size: int) -> np.ndarray:
+        scale = size / px
+        centres = (np.arange(px) + 0.5) * scale - 0.5
+        share = np.clip(1 - np.abs(np.arange(size) - centres[:, None]) / max(scale, 1.0), 0, None)
+        return share / share.sum(axis=1, keepdims=True)
+
+    exact = np.einsum("yh,xw,bhwc->byxc", weights(images.shape[1]), weights(images.shape[2]), images.astype(float))
+    assert np.abs(ResizeImages(px).apply(images) - exact).max() <= 0.5 + 1e-3
+
+
 def test_camera_order_and_back():
     images = {name: np.full((2, 4, 4, 3), index, np.uint8) for index, name in enumerate(("wrist", "fixed"))}
     order = CameraOrder(("fixed", "wrist"))

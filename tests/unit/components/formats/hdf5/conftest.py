@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from beside import helpers
 
 from components.core.episode import Episode
 from components.formats.mapping import Mapping
@@ -17,15 +16,7 @@ from components.formats.source import Found
 @pytest.fixture(scope="session")
 def layouts() -> ModuleType:
     """The writers of layouts.py, which lies beside this file."""
-    name = "gripline_test_hdf5_layouts"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("layouts.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    return helpers(Path(__file__).with_name("layouts.py"))
 
 
 @pytest.fixture
