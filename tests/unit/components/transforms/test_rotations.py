@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
@@ -139,6 +139,8 @@ def test_slerp_goes_the_shorter_way_evenly(start: np.ndarray, end: np.ndarray, s
 def test_slerp_begins_where_it_begins(start: np.ndarray, end: np.ndarray) -> None:
     np.testing.assert_array_equal(slerp(start, end, np.array(0.0)), start)
     same_rotation(slerp(start, end, np.array(1.0)), end)
+    # Half a turn apart, both ways are equally short.
+    assume(float(angle_between(start, end)) < math.pi - 1e-3)
     # The same whatever sign a driver gave the second quaternion, and whichever number comes first.
     same_rotation(slerp(start, -end, np.array(0.3)), slerp(start, end, np.array(0.3)), within=1e-6)
     np.testing.assert_allclose(
