@@ -93,7 +93,7 @@ def _motion(
         "motion_m": measure.reach(hand),
         "path_m": float(moved_m.sum()),
         "idle_share": float((moved_m < measure.MOVING_M).mean()) if len(moved_m) else 1.0,
-        "state_jump_m": float(moved_m.max(initial=0.0)),
+        "state_jump_m": float(moved_m.max(initial=0.0)) if "m" in meta.embodiment.observation.state_units else 0.0,
         "action_jump": float(measure.steps(action).max(initial=0.0)),
         "action_out_of_range_share": measure.share_outside(action, spec.low, spec.high),
         "action_lag_frames": lag,

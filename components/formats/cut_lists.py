@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -46,6 +46,16 @@ class CutList:
     def of(self, path: Path, uri: str) -> tuple[Cut, ...]:
         """Cuts of the source `uri` at `path`: rows that name it so, or by its file name alone."""
         return tuple(entry.cut for entry in self.entries if entry.source in (uri, path.name))
+
+    def require_sources(self, sources: Iterable[tuple[Path, str]]) -> None:
+        """Raises `UsageError` where a row names a source that is none of these (path, uri)."""
+        there = {name for path, uri in sources for name in (uri, path.name)}
+        missing = sorted({entry.source for entry in self.entries} - there)
+        if missing:
+            raise UsageError(
+                f"the cut list names {', '.join(missing[:3])}, which is not there",
+                hint=f"There are {', '.join(sorted(there)[:6]) or 'no sources'}",
+            )
 
 
 def cuts_digest(cuts: Sequence[Cut]) -> str:

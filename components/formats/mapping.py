@@ -120,6 +120,8 @@ def load_mappings(path: Path) -> tuple[Mapping, ...]:
     """One mapping, or a list of them under `mappings`, from a YAML file. Raises `UsageError` naming each wrong key."""
     try:
         raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise UsageError("no such file", where=str(path)) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"cannot be read as YAML ({' '.join(str(error).split())})", where=str(path)) from error
     entries = raw["mappings"] if isinstance(raw, dict) and set(raw) == {"mappings"} else [raw]

@@ -89,10 +89,13 @@ def apply_words(episode: Episode, cut: Cut, *, origin_ns: int | None = None) -> 
     Raises `EpisodeError` (missing_stream) where spans meet an episode without actions or states.
     """
     outcome = cut.outcome or episode.provenance.outcome
+    # A task that nothing names is called by its instruction.
+    named = "" if episode.task == episode.instruction else episode.task
+    instruction = cut.instruction or episode.instruction
     changed = replace(
         episode,
-        task=cut.task or episode.task,
-        instruction=cut.instruction or episode.instruction,
+        task=cut.task or named or instruction,
+        instruction=instruction,
         provenance=replace(episode.provenance, outcome=outcome),
     )
     if not cut.control:

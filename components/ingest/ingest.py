@@ -98,6 +98,8 @@ def ingest(
     encoder_settings(params.video)
     cut_list = read_cut_list(cuts) if cuts else None
     found, broken = find_all(sources, out)
+    if cut_list:
+        cut_list.require_sources((one.path, one.uri) for one in found)
     restore(out)
     if not is_vacant(out) and not (out / INFO).is_file() and open_dataset(out) is None:
         raise UsageError("is there already and is no dataset", where=str(out), hint="Choose another folder")

@@ -10,6 +10,16 @@ from typing import Any
 
 from components.core.errors import InputError
 
+_MAPPING = "Write a mapping with `gripline inspect FILE --write-map robots/maps/NAME.yaml`"
+# What to do where nothing could be used, by the first reason.
+_MENDS = {
+    "missing_stream": f"{_MAPPING} and give its streams the names that the embodiment takes",
+    "missing_task": f"{_MAPPING} and say `task` under `constants`, or give a cut list",
+    "wrong_form": f"{_MAPPING} and say what the recording uses, or say it in the embodiment",
+    "wrong_shape": f"{_MAPPING} and `select` the columns that the embodiment names",
+    "wrong_embodiment": "Name the robot with --embodiment or `ingest.embodiment` of params.yaml",
+}
+
 
 @dataclass(frozen=True)
 class Quarantined:
@@ -47,9 +57,10 @@ class IngestReport:
         }
 
 
-def quarantined(uri: str, error: InputError) -> Quarantined:
+def quarantined(uri: str, error: InputError, *, note: str = "") -> Quarantined:
+    """`note`: what else may help."""
     place = "" if error.where in (None, uri) else f"{error.where}: "
-    return Quarantined(uri, error.code, place + error.message)
+    return Quarantined(uri, error.code, place + error.message + (f"; {note}" if note else ""))
 
 
 def nothing_usable(entries: Sequence[Quarantined], sources: Sequence[Path]) -> InputError:
@@ -61,5 +72,5 @@ def nothing_usable(entries: Sequence[Quarantined], sources: Sequence[Path]) -> I
     return InputError(
         f"no usable episode ({listed}); the first: {first.source}: {first.detail}",
         where=where,
-        hint="`gripline inspect` lists what is wrong with each file",
+        hint=_MENDS.get(first.code, "`gripline inspect` lists what is wrong with each file"),
     )

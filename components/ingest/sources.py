@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ def find_all(paths: Sequence[Path], out: Path) -> tuple[list[Found], list[Quaran
     found: dict[str, Found] = {}
     broken: list[FormatError] = []
     for path in paths:
-        if not path.exists():
+        if not path.exists() and not glob.has_magic(str(path)):
             raise InputError("no such file or folder", where=str(path), hint=_NOTHING)
         here, there = path.resolve(), out.resolve()
         if here == there or here in there.parents or there in here.parents:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from components.core.episode import Episode
 from components.core.errors import DatasetError, FormatError, InputError
 from components.core.params import Ingest
 from components.core.spec import Embodiment
@@ -75,9 +76,11 @@ class Worker:
         """An episode, read, aligned and encoded: what `PreparedEpisode.to_bytes` makes of it."""
         params, body, fps = self.params, self.embodiment, dataset_fps(self.params, self.embodiment)
         recording = part.opened.recording
+        episode: Episode | None = None
         try:
+            episode = read_part(recording, part.part)
             frames = to_frames(
-                read_part(recording, part.part),
+                episode,
                 body,
                 fps=fps,
                 max_misalignment_ms=params.max_misalignment_ms,
@@ -89,10 +92,19 @@ class Worker:
         except DatasetError as error:
             return Quarantined(part.uri, "wrong_shape", error.message)
         except InputError as error:
-            return quarantined(part.uri, error)
+            return quarantined(
+                part.uri, error, note=_unread(recording, episode) if error.code == "missing_stream" else ""
+            )
         except OSError as error:
             return Quarantined(part.uri, "unreadable", f"cannot be read ({error.strerror})")
         return prepared.to_bytes()
+
+
+def _unread(recording: Recording, episode: Episode | None) -> str:
+    """Which streams of the mapping the file does not hold."""
+    mapping, there = recording.mapping, episode.streams if episode else {}
+    absent = [f"{name} from {rule.source!r}" for name, rule in sorted(mapping.streams.items()) if name not in there]
+    return f"mapping {mapping.name!r} takes {', '.join(absent)}, which is not in the file" if absent else ""
 
 
 def crashed(what: Source | Part, reason: str) -> Quarantined:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -172,7 +172,16 @@ def check(
         docs = workspace.check_docs if out is None and dataset is None else target.with_name(f"{target.name}-docs")
         report = check_dataset(dataset or workspace.dataset, target, docs, params)
         text = f"{report['episodes']} episodes, {len(report['failed'])} set aside, docs in {report['docs']}\n"
-        text += "".join(f"  {e['episode_id'][:12]} {', '.join(e['codes'])}\n" for e in report["failed"])
+        text += "".join(f"  {e['source_uri']} ({e['episode_id'][:12]}): {_evidence(e)}\n" for e in report["failed"])
+        text += "".join(
+            f"the dataset fails {limit['name']}: {limit['value']:g}, the limit in params.yaml is {limit['limit']:g}\n"
+            for limit in report["limits"]
+            if not limit["passed"]
+        )
         emit(stdout, report, as_json=json, text=text)
     if not report["passed"]:
         raise typer.Exit(1)
+
+
+def _evidence(failed: dict[str, Any]) -> str:
+    return ", ".join(f"{e['code']} ({e['column']} {e['value']}, limit {e['limit']})" for e in failed["evidence"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -187,3 +188,12 @@ def test_events_in_the_time_of_day_cut_an_mcap(recordings: ModuleType, tmp_path:
     episode = read_part(recording, recording.parts[0])
     assert episode.provenance.outcome == "success"
     assert len(episode.stream("action")) == 20
+
+
+def test_the_label_of_an_event_names_an_episode_that_has_no_other_name(recordings: ModuleType, tmp_path: Path) -> None:
+    demo = recordings.make_demo(steps=41, task="")
+    path = recordings.write_mcap(tmp_path / "a.mcap", replace(demo, instruction=""))
+    path.with_name("a.events.json").write_text(json.dumps([{"start": 0, "end": 1, "metadata": {"label": "pick"}}]))
+    recording = opened(path)
+    episode = read_part(recording, recording.parts[0])
+    assert (episode.task, episode.instruction) == ("pick", "pick")

@@ -11,10 +11,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from components.core.errors import InputError
+from components.core.errors import InputError, UsageError
 from components.core.files import tree_manifest
 from components.dataset.reader import Dataset
-from components.formats.mapping import built_in_mappings
+from components.formats.mapping import built_in_mappings, fitting_mapping
 from components.ingest import build, settings, work
 from components.ingest.report import IngestReport
 
@@ -351,3 +351,26 @@ def test_a_dataset_of_one_cache_grows(
     report = run(raw, tmp_path / "out", cache=cache)
     assert (report.added, len(reads)) == (0, 12)
     assert run(raw, tmp_path / "out", cache=cache) == report
+
+
+def test_a_cut_list_for_a_source_that_is_not_there_is_refused(run: Run, raw: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "cuts.csv"
+    listed.write_text("source,start_s,end_s\nother.mcap,0,1\n")
+    with pytest.raises(UsageError, match=r"the cut list names other\.mcap, which is not there\. There are .*mcap"):
+        run(raw, tmp_path / "out", cuts=listed)
+
+
+def test_a_mapping_that_names_what_is_not_there_is_named(run: Run, recordings: ModuleType, tmp_path: Path) -> None:
+    path = recordings.write_mcap(tmp_path / "raw/a.mcap", recordings.make_demo(1, steps=5))
+    good = fitting_mapping(recordings.TOPIC_OF.values(), "mcap")
+    streams = {**good.streams, "hand": good.streams["hand"].model_copy(update={"source": "/hand_pos"})}
+    wrong = good.model_copy(update={"name": "mine", "streams": streams})
+    said = "no stream 'hand'.*mapping 'mine' takes hand from '/hand_pos', which is not in the file.*--write-map"
+    with pytest.raises(InputError, match=said):
+        run(path.parent, tmp_path / "out", mappings=[wrong])
+
+
+def test_sources_may_be_a_pattern(run: Run, raw: Path, tmp_path: Path) -> None:
+    assert run(Path(f"{raw}/*"), tmp_path / "out").episodes_out == run(raw, tmp_path / "all").episodes_out
+    with pytest.raises(InputError, match="absent"):
+        run(Path(f"{raw}/absent*"), tmp_path / "none")
