@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from components.core.errors import ServerError
 
 _POLL_S = 0.02
+_PORTS = range(20_000, 32_000)
+_TRIES = 200
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -84,12 +87,23 @@ def find_running(argument: str) -> list[ServerProcess]:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different loopback ports that nobody listens on now."""
+    """`count` different loopback ports that nobody listens on now.
+
+    Below those that the system lends to connections: one of these might take the port of a server that died, which
+    then could not come back at its place. Raises `ServerError` where none is found.
+    """
+    found: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        for port in random.SystemRandom().sample(_PORTS, _TRIES):
+            one = stack.enter_context(socket.socket())
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise ServerError(f"no {count} free ports among {_TRIES} tried", where="127.0.0.1", hint="Stop what listens there")
 
 
 def port_in_use(port: int) -> bool:

@@ -68,17 +68,20 @@ class GatewayFiles:
 
     def write(self, routes: Routes | None, slots: Slots) -> str:
         """Writes everything, each file atomically; returns the revision of the routes."""
-        self._write_endpoints(slots)
+        self._write_endpoints(_ports(slots))
         return self._write_routes(routes, slots)
 
     def apply(self, gateway: Gateway, routes: Routes | None, slots: Slots) -> None:
         """Writes, and returns when the gateway sends every later request by these routes.
 
-        Endpoints first: Envoy hands both to its worker in order, so routes in force mean endpoints in force.
+        New endpoints first: Envoy hands both to its worker in order, so routes in force mean endpoints in force. Those
+        of a slot that is gone last: until the routes do without it, a robot in mid-episode may still ask there.
         Raises `ServerError` with Envoy's reason where it does not take them.
         """
-        if self._write_endpoints(slots):
-            self._await(gateway, lambda: _ports(slots) == _known_ports(gateway), "the endpoints")
+        ports = _ports(slots)
+        there = {key: port for key, port in ports.items() if port is not None}
+        if self._write_endpoints(there):
+            self._await(gateway, lambda: there.items() <= _known_ports(gateway).items(), "the endpoints")
         revision = self._write_routes(routes, slots)
 
         def in_force() -> bool:
@@ -90,6 +93,8 @@ class GatewayFiles:
             return False
 
         self._await(gateway, in_force, "the routes")
+        if self._write_endpoints(ports):
+            self._await(gateway, lambda: _ports(slots) == _known_ports(gateway), "the endpoints")
 
     def validate(self, environment: ServingEnvironment, routes: Routes | None, slots: Slots) -> None:
         """Has Envoy read bootstrap and routes without starting. Raises `ServerError` with what it says."""
@@ -102,9 +107,8 @@ class GatewayFiles:
             said = (done.stdout + done.stderr)[-600:].strip()
             raise ServerError(f"Envoy refuses the configuration:\n{said}", where=str(path))
 
-    def _write_endpoints(self, slots: Slots) -> bool:
+    def _write_endpoints(self, ports: Mapping[tuple[str, str], int | None]) -> bool:
         """Whether anything changed."""
-        ports = _ports(slots)
         written = [
             _write(config.endpoints_file(self.folder, slot, protocol), config.endpoint_resource(slot, protocol, port))
             for (slot, protocol), port in ports.items()

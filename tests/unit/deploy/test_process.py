@@ -101,6 +101,8 @@ def test_output_goes_to_the_log(run: Spawn, tmp_path: Path) -> None:
 
 def test_ports_are_different_and_free_until_taken() -> None:
     ports = free_ports(5)
+    lent_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(20_000 <= port < max(32_000, lent_from) for port in ports)
     assert len(set(ports)) == 5
     assert not port_in_use(ports[0])
     with socket.socket() as taken:
