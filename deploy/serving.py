@@ -29,6 +29,8 @@ from deploy.triton.server import repository_folder, start_server, sweep_server
 from deploy.warmup import WarmUp, check_answers
 
 _POLL_S = 0.02
+# A slot that nobody asked for so long has no robot in mid-episode: they ask several times a second.
+_QUIET_S = 1.0
 _LOCK_S = 15.0
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -113,17 +115,31 @@ class Serving:
         return read_metrics(found.server.ports.metrics).since(found.counted_from)
 
     def drain(self, slot: str, timeout_s: float, open_episodes: Callable[[], int] = lambda: 0) -> bool:
-        """Waits until no episode is open and no request is under way at the slot; False where time runs out.
+        """Waits until no episode is open and nobody has asked the slot for a while; False where time runs out.
 
-        `open_episodes`: how many episodes the caller knows to be with the slot's version.
+        `open_episodes`: how many episodes the caller knows to be with the slot's version. A robot that the caller does
+        not know asks on until its episode ends.
         """
         self._slot(slot)
-        deadline = time.monotonic() + timeout_s
-        while open_episodes() or self._under_way(slot):
-            if time.monotonic() > deadline:
+        quiet_s, began = min(_QUIET_S, timeout_s / 2), time.monotonic()
+        seen, quiet_since = self._answered(slot), began
+        while True:
+            now, answered = time.monotonic(), self._answered(slot)
+            if open_episodes() or self._under_way(slot) or answered != seen:
+                seen, quiet_since = answered, now
+            elif now - quiet_since >= quiet_s:
+                return True
+            if now - began > timeout_s:
                 return False
             time.sleep(_POLL_S)
-        return True
+
+    def _answered(self, slot: str) -> int:
+        """Requests that the slot has ended since it started; 0 where it does not say."""
+        try:
+            stats = read_metrics(self._slot(slot).server.ports.metrics)
+        except ServerError:
+            return 0
+        return stats.success + stats.failure
 
     def unload(self, slot: str) -> None:
         """Takes the slot's version out of the routes, lets requests under way end, stops the server.
