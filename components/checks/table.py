@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,8 +14,9 @@ from tqdm import tqdm
 
 from components.checks.clocks import StreamRow
 from components.checks.reduce import Meta, reduce_episode
-from components.core.errors import ComponentError, DatasetError
+from components.core.errors import DatasetError
 from components.core.params import Checks, workers
+from components.core.spread import spread
 from components.dataset.reader import Dataset
 
 # Below this many episodes a second process costs more than it saves.
@@ -26,10 +26,10 @@ _CHUNK = 8
 
 def episode_table(root: Path, params: Checks) -> pd.DataFrame:
     """One row per episode of the dataset at `root`, by episode_index. Raises `DatasetError` where there is none."""
-    count = len(Dataset.open(root))
-    if not count:
+    indices = Dataset.open(root).indices.tolist()
+    if not indices:
         raise DatasetError("holds no episode", where=str(root), hint="See data/ingest.json for what was set aside")
-    rows = list(tqdm(_rows(root, params, count), total=count, unit="episode", desc="check", disable=None))
+    rows = list(tqdm(_rows(root, params, indices), total=len(indices), unit="episode", desc="check", disable=None))
     return mark_duplicates(pd.DataFrame(rows), params.idle_motion_m)
 
 
@@ -39,11 +39,12 @@ class Reducer:
     def __init__(self, root: Path, params: Checks) -> None:
         self._dataset = Dataset.open(root)
         self._black_level = params.black_level
-        self._identities = records(self._dataset.episodes)
-        self._streams: dict[str, list[StreamRow]] = {row["episode_id"]: [] for row in self._identities}
+        identities = records(self._dataset.episodes)
+        self._identities = dict(zip(self._dataset.indices.tolist(), identities, strict=True))
+        self._streams: dict[str, list[StreamRow]] = {row["episode_id"]: [] for row in identities}
         for row in records(self._dataset.streams):
             self._streams[row["episode_id"]].append(row)
-        self._nominal = nominal_rates(self._identities, self._streams)
+        self._nominal = nominal_rates(identities, self._streams)
 
     def reduce(self, episode_index: int) -> dict[str, Any]:
         row, dataset = self._identities[episode_index], self._dataset
@@ -91,35 +92,12 @@ def mark_duplicates(table: pd.DataFrame, idle_motion_m: float) -> pd.DataFrame:
     return table.assign(duplicate_of=table["episode_id"].map(found))
 
 
-def _rows(root: Path, params: Checks, count: int) -> Iterator[dict[str, Any]]:
-    processes = min(workers(), -(-count // _CHUNK))
-    if processes <= 1 or count < _WORTH_A_POOL:
-        reducer = Reducer(root, params)
-        for index in range(count):
-            yield reducer.reduce(index)
-        return
-    # Spawned, not forked: video decoding and Arrow keep threads that a fork would break.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_open, initargs=(root, params)) as pool:
-        try:
-            yield from pool.map(_reduce, range(count), chunksize=_CHUNK)
-        except BrokenProcessPool as error:
-            raise ComponentError(
-                "a process was killed", hint="Was memory short? Set GRIPLINE_WORKERS=1 and run again"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+def _rows(root: Path, params: Checks, indices: list[int]) -> Iterator[dict[str, Any]]:
+    processes = min(workers(), -(-len(indices) // _CHUNK)) if len(indices) >= _WORTH_A_POOL else 1
+    opened = partial(_opened, root, params)
+    return spread(Reducer.reduce, indices, opened, processes=processes, name="a process", chunk=_CHUNK)
 
 
-_reducer: Reducer | None = None
-
-
-def _open(root: Path, params: Checks) -> None:
-    global _reducer
-    _reducer = Reducer(root, params)
-
-
-def _reduce(episode_index: int) -> dict[str, Any]:
-    if _reducer is None:
-        raise ComponentError("the process was not set up")
-    return _reducer.reduce(episode_index)
+@contextmanager
+def _opened(root: Path, params: Checks) -> Iterator[Reducer]:
+    yield Reducer(root, params)

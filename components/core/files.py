@@ -44,7 +44,8 @@ def tree_manifest(root: Path, *, skip: tuple[str, ...] = ()) -> dict[str, str]:
     return {names[path]: sha256_file(path) for path in files if names[path] not in skip}
 
 
-def fsync_dir(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Makes the bytes of a file durable, or the names in a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -67,7 +68,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_dir(path.parent)
+    fsync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -128,4 +129,4 @@ def replace_dir(target: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     else:
         temporary.replace(target)
-    fsync_dir(target.parent)
+    fsync(target.parent)

@@ -3,33 +3,43 @@
 They are written below `STAGED`. When all are durable the folder is renamed to `COMMITTED`: that is the commit. From
 then on readers look there first (`resolve`) until each file has been moved to its place, which `recover` completes
 where the writer was killed. Files are replaced by renaming: hard links to the old ones stay as they were.
+A commit may also take files away: their names lie beside the new ones, in `REMOVED`.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from components.core.files import fsync_dir
+from components.core.files import fsync, read_json, write_json
 from components.dataset.layout import OWN, OWN_RECORD
 
 STAGED = f"{OWN}/.staged"
 COMMITTED = f"{OWN}/.committed"
+# In either of the two folders.
+REMOVED = ".removed.json"
+
+
+def stage_removal(root: Path, names: Iterable[str]) -> None:
+    """The commit that is being staged will take these files of the tree away."""
+    write_json(root / STAGED / REMOVED, sorted({*names, *removed(root / STAGED)}))
+
+
+def removed(folder: Path) -> set[str]:
+    """Names of the files that a staged or committed folder takes away."""
+    path = folder / REMOVED
+    return set(read_json(path)) if path.is_file() else set()
 
 
 def publish(root: Path) -> None:
     """Makes the staged files those of the tree."""
     staged = root / STAGED
     for path in sorted(staged.rglob("*")):
-        if path.is_dir():
-            fsync_dir(path)
-        else:
-            _fsync_file(path)
-    fsync_dir(staged)
+        fsync(path)
+    fsync(staged)
     staged.replace(root / COMMITTED)
-    fsync_dir(root / OWN)
+    fsync(root / OWN)
     _move_committed(root)
 
 
@@ -49,13 +59,14 @@ def tree_files(root: Path) -> set[str]:
     """Names of all files of the tree, wherever they lie; what is only staged is none of them."""
     committed = set(files_below(root / COMMITTED))
     staged = f"{STAGED}/", f"{COMMITTED}/"
-    return committed | {name for name in files_below(root) if not name.startswith(staged)}
+    old = {name for name in files_below(root) if not name.startswith(staged)}
+    return committed | old.difference(removed(root / COMMITTED))
 
 
 def files_below(folder: Path) -> Iterator[str]:
-    """Relative POSIX path of every file, in no order."""
+    """Relative POSIX path of every file but `REMOVED`, in no order."""
     for path in folder.rglob("*"):
-        if path.is_file():
+        if path.is_file() and path != folder / REMOVED:
             yield path.relative_to(folder).as_posix()
 
 
@@ -71,15 +82,20 @@ def _move_committed(root: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         (committed / name).replace(target)
         folders.update(parent for parent in target.parents if parent.is_relative_to(root))
-    for folder in sorted(folders):
-        fsync_dir(folder)
+    for name in sorted(removed(committed).difference(names)):
+        _remove(root, root / name)
+    for folder in sorted(folder for folder in folders if folder.is_dir()):
+        fsync(folder)
     shutil.rmtree(committed)
-    fsync_dir(committed.parent)
+    fsync(committed.parent)
 
 
-def _fsync_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _remove(root: Path, path: Path) -> None:
+    """Unlinks a file, and the folders that it leaves empty, for good."""
+    path.unlink(missing_ok=True)
+    folder = path.parent
+    while folder != root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+    if folder.is_dir():
+        fsync(folder)

@@ -8,11 +8,12 @@ from components.dataset.frames import ROW_COLUMNS
 from components.dataset.prepared import PreparedEpisode
 from components.dataset.reader import Dataset
 from components.dataset.remux import cut_episode
+from components.dataset.sketch_files import sketches_of
 
 
 def extract(dataset: Dataset, episode_index: int) -> PreparedEpisode:
     """The episode with its hashes, statistics and encoded videos. Raises `DatasetError` where the tree is damaged."""
-    own = dataset.episodes.iloc[episode_index]
+    own = dataset.row(episode_index)
     frames = dataset.frames(episode_index)
     columns = {name: values for name, values in frames.items() if name not in layout.AUTO_FEATURES}
     row = {name: str(own[name]) for name in ROW_COLUMNS}
@@ -35,5 +36,6 @@ def extract(dataset: Dataset, episode_index: int) -> PreparedEpisode:
             for camera in dataset.depth_cameras(episode_index)
         },
         stats=dataset.stats_of_episode(episode_index),
+        sketches=sketches_of(dataset, episode_index),
         calibration=read_calibration(dataset.root, row["calibration_digest"]) or {},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,10 +23,11 @@ class OpenFiles:
         self._tables: dict[str, RollingTable] = {}
         self._videos: dict[str, RollingVideo] = {}
 
-    def table(self, template: str, schema: pa.Schema) -> RollingTable:
+    def table(self, template: str, schema: pa.Schema, **options: Any) -> RollingTable:
+        """`options`: of `TableFile`, where the table is not open yet."""
         if template not in self._tables:
             first = self._numbers.get(template, 0)
-            self._tables[template] = RollingTable(self._root, template, schema, self._limits[0], first)
+            self._tables[template] = RollingTable(self._root, template, schema, self._limits[0], first, **options)
         return self._tables[template]
 
     def video(self, template: str) -> RollingVideo:

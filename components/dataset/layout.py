@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from components.core.params import Video
 from components.core.spec import Embodiment
-from components.dataset.frames import ROW_COLUMNS, STREAM_COLUMNS
+from components.dataset.frames import STREAM_COLUMNS
 from components.dataset.stats import STAT_NAMES
 from components.dataset.video import video_info
 
@@ -28,17 +28,19 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 
 OWN = "meta/gripline"
 OWN_EPISODES = f"{OWN}/episodes.parquet"
-OWN_DEPTH = f"{OWN}/depth.parquet"
 OWN_SOURCES = f"{OWN}/sources.parquet"
 OWN_TOTALS = f"{OWN}/totals.json"
 OWN_EMBODIMENT = f"{OWN}/embodiment.json"
 OWN_FILES = f"{OWN}/files.json"
 OWN_RECORD = f"{OWN}/record.json"
 STREAMS_PATH = f"{OWN}/streams/chunk-{{chunk_index:03d}}/file-{{file_index:03d}}.parquet"
+SKETCHES_PATH = f"{OWN}/sketches/chunk-{{chunk_index:03d}}/file-{{file_index:03d}}.parquet"
 DEPTH_PATH = f"{OWN}/depth/{{camera}}/chunk-{{chunk_index:03d}}/file-{{file_index:03d}}.mp4"
 CALIBRATION_PATH = f"{OWN}/calibrations/{{digest}}.json"
-# Files below these never change once they are there.
-WRITTEN_ONCE = ("data/", "videos/", "meta/episodes/", f"{OWN}/streams/", f"{OWN}/depth/")
+# files.json covers everything but itself and the record, which holds the sha256 of files.json.
+UNLISTED = (OWN_FILES, OWN_RECORD)
+# Files below these change only where episodes are deleted or renumbered.
+WRITTEN_ONCE = ("data/", "videos/", "meta/episodes/", f"{OWN}/streams/", f"{OWN}/sketches/", f"{OWN}/depth/")
 
 STATE = "observation.state"
 ACTION = "action"
@@ -129,19 +131,6 @@ def episodes_schema(features: Features) -> pa.Schema:
     return pa.schema(fields)
 
 
-def own_episodes_schema() -> pa.Schema:
-    """Columns of meta/gripline/episodes.parquet: who an episode is and where it came from."""
-    head = ["episode_id", "pixel_sha256", "frames_sha256"]
-    fields = [(name, pa.string()) for name in head]
-    fields += [
-        ("episode_index", pa.int64()),
-        ("length", pa.int64()),
-        ("task", pa.string()),
-        ("instruction", pa.string()),
-    ]
-    return pa.schema(fields + [(name, pa.string()) for name in (*ROW_COLUMNS, "split")])
-
-
 def own_streams_schema() -> pa.Schema:
     """Columns of meta/gripline/streams: what each recorded stream of an episode was like."""
     fields = [(name, pa.string()) for name in ("episode_id", "stream", "kind")]
@@ -149,11 +138,6 @@ def own_streams_schema() -> pa.Schema:
     return pa.schema(fields + [(name, kinds.get(name, pa.float64())) for name in STREAM_COLUMNS[2:]])
 
 
-# Where the depth of an episode lies: `first_frame` of that file.
-DEPTH_SCHEMA = pa.schema(
-    [("episode_id", pa.string()), ("camera", pa.string())]
-    + [(name, pa.int64()) for name in ("chunk_index", "file_index", "first_frame", "length", "height", "width")]
-)
 # The files that were looked at, and what became of each episode in them; `code`, `detail`: why it was left out.
 SOURCES_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("uri", "sha256", "format", "part", "episode_id", "code", "detail")]
@@ -163,7 +147,7 @@ SOURCES_SCHEMA = pa.schema(
 def build_info(
     features: Features, *, fps: int, robot_type: str, episodes: int, frames: int, tasks: int
 ) -> dict[str, Any]:
-    """meta/info.json."""
+    """meta/info.json. `episodes`: rows of meta/episodes, those of deleted ones too; `frames`: those that are there."""
     return {
         "codebase_version": CODEBASE_VERSION,
         "robot_type": robot_type,

@@ -1,56 +1,89 @@
-"""What has to hold before a tree counts as a dataset; each breach has a message of its own."""
+"""What has to hold before a tree counts as a dataset; each breach has a message of its own.
+
+The cost grows with the numbers in the table of episodes alone: no string of it and no row of meta/episodes is read.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.core.errors import ContractError, DatasetError, RecordError
-from components.core.files import read_json
+from components.core.files import sha256_bytes, sha256_file
 from components.core.records import Record, read_record
 from components.core.spec import Embodiment, embodiment_from_dict
 from components.dataset import layout
-from components.dataset.commit import resolve
-from components.dataset.identity import IDENTITY_COLUMNS, dataset_digest, fingerprint
+from components.dataset.commit import COMMITTED, resolve
+from components.dataset.consistency import require_equal, require_index, require_names, require_sizes
+from components.dataset.index import EpisodeIndex
 
-_AGAIN = "Restore the tree or run ingest again"
+AGAIN = "Restore the tree or run ingest again"
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class OpenedMetadata:
-    """`places`: meta/episodes without tasks and statistics, plus "data/first_index"; one row an episode."""
+    """`listed`: files.json; `next_episode`, `next_frame`: the numbers with which a writer would go on."""
 
     info: dict[str, Any]
     record: Record
     embodiment: Embodiment
-    episodes: pd.DataFrame
-    places: pd.DataFrame
+    index: EpisodeIndex
+    listed: Mapping[str, str]
+    next_episode: int
+    next_frame: int
 
 
 def open_metadata(root: Path) -> OpenedMetadata:
-    """Reads and cross-checks everything but frames. Raises `DatasetError`."""
+    """Reads and cross-checks what is needed to find every frame. Raises `DatasetError`."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        before = _seal(root)
+        try:
+            return _open(root)
+        except DatasetError:
+            # A commit in between makes one file older than the next; then the tree is read once more.
+            if attempt == _ATTEMPTS or _seal(root) == before:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _seal(root: Path) -> tuple[bool, str]:
+    """Changes with every commit, and when the last file of one has taken its place."""
+    path = resolve(root, layout.OWN_RECORD)
+    try:
+        return (root / COMMITTED).exists(), sha256_file(path)
+    except OSError:
+        return (root / COMMITTED).exists(), ""
+
+
+def _open(root: Path) -> OpenedMetadata:
     info = _read_info(root)
     try:
         record = read_record(resolve(root, layout.OWN_RECORD).parent, kind="dataset")
     except RecordError as error:
-        raise DatasetError(f"the tree is not complete: {error}", where=str(root), hint=_AGAIN) from error
+        raise DatasetError(f"the tree is not complete: {error}", where=str(root), hint=AGAIN) from error
     embodiment = _read_embodiment(root)
-    _require_equal(root, "fps", info["fps"], record.attrs.get("fps"))
-    _require_equal(root, "robot_type", info["robot_type"], embodiment.name)
-    episodes = read_table(root, layout.OWN_EPISODES, layout.own_episodes_schema().names).to_pandas()
-    places = _read_places(root, info)
-    _require_counts(root, info, episodes, places)
-    _require_files(root, info, places)
-    _require_digest(root, info, record, embodiment, episodes)
-    return OpenedMetadata(info, record, embodiment, episodes, places)
+    require_equal(root, "fps", info["fps"], record.attrs.get("fps"))
+    require_equal(root, "robot_type", info["robot_type"], embodiment.name)
+    listed = _read_listed(root, record)
+    index = EpisodeIndex(root)
+    require_equal(root, f"rows of {layout.OWN_EPISODES}", len(index), record.counts.get("episodes"))
+    _require_unchanged(root, listed, layout.OWN_TOTALS)
+    totals = _read_json(root, layout.OWN_TOTALS)
+    ends = [totals.get(name, -1) for name in ("next_episode_index", "next_frame_index")]
+    require_names(index, info, embodiment)
+    require_sizes(index, info, *ends)
+    require_index(index, info, embodiment, listed)
+    # Last, since what is wrong inside has a better name than its hash.
+    for name in (layout.INFO, layout.OWN_EMBODIMENT, layout.OWN_EPISODES):
+        _require_unchanged(root, listed, name)
+    return OpenedMetadata(info, record, embodiment, index, listed, *ends)
 
 
 def _read_info(root: Path) -> dict[str, Any]:
@@ -61,23 +94,27 @@ def _read_info(root: Path) -> dict[str, Any]:
         raise DatasetError(f"version {version!r}, expected {layout.CODEBASE_VERSION!r}", where=str(path))
     keys = layout.build_info({}, fps=1, robot_type="", episodes=0, frames=0, tasks=0).keys()
     if missing := sorted(keys - info.keys()):
-        raise DatasetError(f"lacks {', '.join(missing)}", where=str(path), hint=_AGAIN)
+        raise DatasetError(f"lacks {', '.join(missing)}", where=str(path), hint=AGAIN)
     for name in ("data_path", "video_path"):
-        _require_equal(root, name, info[name], getattr(layout, name.upper()))
+        require_equal(root, name, info[name], getattr(layout, name.upper()))
     return info
 
 
 def _read_json(root: Path, name: str) -> dict[str, Any]:
     path = resolve(root, name)
     if not path.is_file():
-        hint = "Run the ingest stage first" if name == layout.INFO else _AGAIN
+        hint = "Run the ingest stage first" if name == layout.INFO else AGAIN
         raise DatasetError(f"not a dataset, there is no {name}", where=str(root), hint=hint)
+    return _as_object(path, path.read_bytes())
+
+
+def _as_object(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        value = read_json(path)
+        value = json.loads(data)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DatasetError(f"not JSON: {error}", where=str(path), hint=_AGAIN) from error
+        raise DatasetError(f"not JSON: {error}", where=str(path), hint=AGAIN) from error
     if not isinstance(value, dict):
-        raise DatasetError(f"holds a {type(value).__name__}, expected an object", where=str(path), hint=_AGAIN)
+        raise DatasetError(f"holds a {type(value).__name__}, expected an object", where=str(path), hint=AGAIN)
     return value
 
 
@@ -89,78 +126,33 @@ def _read_embodiment(root: Path) -> Embodiment:
         raise DatasetError(f"not an embodiment: {error}", where=str(root / layout.OWN_EMBODIMENT)) from error
 
 
+def _read_listed(root: Path, record: Record) -> dict[str, str]:
+    path = resolve(root, layout.OWN_FILES)
+    if not path.is_file():
+        raise DatasetError(f"there is no {layout.OWN_FILES}", where=str(root), hint=AGAIN)
+    data = path.read_bytes()
+    if sha256_bytes(data) != record.attrs.get("files_sha256"):
+        raise DatasetError("differs from what the record was sealed over", where=str(path), hint=AGAIN)
+    return _as_object(path, data)
+
+
+def _require_unchanged(root: Path, listed: Mapping[str, str], name: str) -> None:
+    path = resolve(root, name)
+    if not path.is_file():
+        raise DatasetError(f"missing: {name}", where=str(root), hint=AGAIN)
+    if sha256_file(path) != listed.get(name):
+        raise DatasetError("changed since it was written", where=str(path), hint=AGAIN)
+
+
 def read_table(root: Path, name: str, columns: list[str]) -> pa.Table:
     """Columns of a parquet file of the tree. Raises `DatasetError` where it or one of them is missing."""
     path = resolve(root, name)
     try:
         table = pq.read_table(path, columns=columns)
     except FileNotFoundError as error:
-        raise DatasetError(f"there is no {name}", where=str(root), hint=_AGAIN) from error
+        raise DatasetError(f"there is no {name}", where=str(root), hint=AGAIN) from error
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"unreadable: {error}", where=str(path), hint=_AGAIN) from error
+        raise DatasetError(f"unreadable: {error}", where=str(path), hint=AGAIN) from error
     if missing := sorted(set(columns) - set(table.column_names)):
-        raise DatasetError(f"lacks the columns {', '.join(missing)}", where=str(path), hint=_AGAIN)
+        raise DatasetError(f"lacks the columns {', '.join(missing)}", where=str(path), hint=AGAIN)
     return table
-
-
-def _read_places(root: Path, info: dict[str, Any]) -> pd.DataFrame:
-    schema = layout.episodes_schema(info["features"])
-    names = [name for name in schema.names if not name.startswith("stats/") and name != "tasks"]
-    # files.json decides, not the folder: what an abandoned writer left there belongs to no dataset.
-    files = sorted(name for name in _read_json(root, layout.OWN_FILES) if name.startswith("meta/episodes/"))
-    if not files:
-        raise DatasetError("files.json names no file of meta/episodes", where=str(root), hint=_AGAIN)
-    places = pa.concat_tables([read_table(root, file, names) for file in files]).to_pandas()
-    files_of_data = places.groupby(["data/chunk_index", "data/file_index"])
-    places["data/first_index"] = files_of_data["dataset_from_index"].transform("min")
-    return places
-
-
-def _require_counts(root: Path, info: dict[str, Any], episodes: pd.DataFrame, places: pd.DataFrame) -> None:
-    _require_equal(root, "rows of meta/episodes", len(places), info["total_episodes"])
-    _require_equal(root, f"rows of {layout.OWN_EPISODES}", len(episodes), info["total_episodes"])
-    indices, ends = np.arange(len(places)), np.cumsum(places["length"].to_numpy())
-    starts = np.concatenate([[0], ends[:-1]])
-    _require_column(root, "episode_index in meta/episodes", places["episode_index"], indices)
-    _require_column(root, f"episode_index in {layout.OWN_EPISODES}", episodes["episode_index"], indices)
-    _require_column(root, "length", episodes["length"], places["length"].to_numpy())
-    _require_column(root, "first frame", places["dataset_from_index"], starts)
-    _require_column(root, "last frame", places["dataset_to_index"], ends)
-    _require_equal(root, "frames in meta/episodes", int(places["length"].sum()), info["total_frames"])
-
-
-def _require_column(root: Path, name: str, found: pd.Series, expected: npt.NDArray[np.int64]) -> None:
-    wrong = np.flatnonzero(found.to_numpy() != expected)
-    if len(wrong):
-        index = int(wrong[0])
-        _require_equal(root, f"{name} of episode {index}", int(found.iloc[index]), int(expected[index]))
-
-
-def _require_files(root: Path, info: dict[str, Any], places: pd.DataFrame) -> None:
-    needed = {name for name in _read_json(root, layout.OWN_FILES) if layout.is_written_once(name)}
-    needed |= {layout.STATS, layout.TASKS, layout.OWN_TOTALS}
-    prefixes = {layout.DATA_PATH: "data"}
-    prefixes |= {layout.video_path(key): f"videos/{key}" for key in layout.video_keys(info["features"])}
-    for template, prefix in prefixes.items():
-        at = places[[f"{prefix}/chunk_index", f"{prefix}/file_index"]].drop_duplicates()
-        for chunk, file in at.itertuples(index=False):
-            needed.add(template.format(chunk_index=chunk, file_index=file))
-    missing = sorted(name for name in needed if not resolve(root, name).is_file())
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise DatasetError(f"missing: {', '.join(missing[:3])}{more}", where=str(root), hint=_AGAIN)
-
-
-def _require_digest(
-    root: Path, info: dict[str, Any], record: Record, embodiment: Embodiment, episodes: pd.DataFrame
-) -> None:
-    marks = (fingerprint(*row) for row in zip(*(episodes[name] for name in IDENTITY_COLUMNS), strict=True))
-    found = dataset_digest(
-        marks, embodiment_digest=embodiment.digest, fps=info["fps"], video=record.attrs.get("video", {})
-    )
-    _require_equal(root, "digest of the episodes", found, record.digest)
-
-
-def _require_equal(root: Path, name: str, found: Any, expected: Any) -> None:
-    if found != expected:
-        raise DatasetError(f"{name}: {found!r}, expected {expected!r}", where=str(root), hint=_AGAIN)

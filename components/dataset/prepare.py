@@ -14,9 +14,10 @@ from components.core.frames_digest import frames_sha256
 from components.core.params import Video
 from components.dataset.columns import tick_columns
 from components.dataset.frames import EpisodeFrames, Pictures
+from components.dataset.image_stats import ImageStats
 from components.dataset.layout import ACTION, STATE, TIME, image_key
 from components.dataset.prepared import PreparedEpisode
-from components.dataset.stats import ImageStats, numeric_stats
+from components.dataset.stats import Measured, measure
 from components.dataset.video import encode_depth, encode_episode
 
 
@@ -26,17 +27,19 @@ def prepare(episode: EpisodeFrames, fps: int, video: Video, *, image_px: int) ->
     `image_px`: side of the camera pictures. Raises `DatasetError` where a picture has another shape or type, and
     `ParamsError` for settings that no encoder here can do.
     """
-    digest, videos, depth, stats = hashlib.sha256(), {}, {}, {}
+    digest, videos, depth = hashlib.sha256(), {}, {}
+    measured: dict[str, Measured] = {}
     for camera in sorted(episode.images):
         shape, seen = (image_px, image_px, 3), ImageStats(len(episode))
         frames = _hashed(episode, camera, episode.images[camera], shape, np.dtype(np.uint8), digest)
         videos[camera] = encode_episode(_measured(frames, seen), fps, video)
-        stats[image_key(camera)] = seen.result()
+        measured[image_key(camera)] = seen.result(), seen.sketch
     for camera in sorted(episode.depth):
         frames = _hashed(episode, f"depth/{camera}", episode.depth[camera], None, np.dtype(np.uint16), digest)
         depth[camera] = encode_depth(frames, fps)
     columns = {STATE: episode.state, **episode.extras, TIME: episode.time_s, ACTION: episode.action}
-    measured = columns | tick_columns(len(episode), fps)
+    counted = columns | tick_columns(len(episode), fps)
+    measured |= {key: measure(values) for key, values in counted.items()}
     return PreparedEpisode(
         episode_id=episode.episode_id,
         pixel_sha256=digest.hexdigest(),
@@ -50,7 +53,8 @@ def prepare(episode: EpisodeFrames, fps: int, video: Video, *, image_px: int) ->
         columns=columns,
         videos=videos,
         depth=depth,
-        stats=stats | {key: numeric_stats(values) for key, values in measured.items()},
+        stats={key: stats for key, (stats, _) in measured.items()},
+        sketches={key: sketch for key, (_, sketch) in measured.items()},
         calibration=episode.calibration,
     )
 

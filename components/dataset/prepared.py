@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from components.core.errors import DatasetError
 from components.dataset.columns import stats_as_json, stats_from_json
+from components.dataset.sketch import Sketch
 from components.dataset.stats import FeatureStats
 
-_MAGIC = b"gripline-episode-1\n"
+_MAGIC = b"gripline-episode-2\n"
 _DIGEST_BYTES = 32
 _SCHEMA = pa.schema([("name", pa.string()), ("data", pa.large_binary())])
 _WORDS = ("episode_id", "pixel_sha256", "frames_sha256", "task", "instruction", "fps", "video", "row", "streams")
@@ -27,8 +28,9 @@ class PreparedEpisode:
     """What `prepare` made of an `EpisodeFrames`; all that the writer needs of T ticks.
 
     `columns`: feature key -> state, action and extras [T, D], "observation.time" [T]; `videos`: camera -> mp4 of T
-    frames; `depth`: depth camera -> lossless mp4 of T frames; `stats`: feature key -> statistics, cameras included,
-    without the columns that depend on the place in the dataset; `fps`, `video`: what the videos were encoded with.
+    frames; `depth`: depth camera -> lossless mp4 of T frames; `stats`, `sketches`: feature key -> statistics and their
+    sketch, cameras included, without the columns that depend on the place in the dataset; `fps`, `video`: what the
+    videos were encoded with.
     """
 
     episode_id: str
@@ -44,6 +46,7 @@ class PreparedEpisode:
     videos: dict[str, bytes]
     depth: dict[str, bytes]
     stats: dict[str, FeatureStats]
+    sketches: dict[str, Sketch]
     calibration: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -63,6 +66,7 @@ class PreparedEpisode:
         head = {name: getattr(self, name) for name in _WORDS}
         head["calibration"] = self.calibration
         head["stats"] = stats_as_json(self.stats)
+        head["sketches"] = {key: sketch.as_dict() for key, sketch in self.sketches.items()}
         columns = {name: np.ascontiguousarray(self.columns[name]) for name in sorted(self.columns)}
         head["columns"] = {name: [values.dtype.str, list(values.shape)] for name, values in columns.items()}
         parts: dict[str, bytes] = {f"columns/{name}": values.tobytes() for name, values in columns.items()}
@@ -97,6 +101,7 @@ class PreparedEpisode:
             videos=_below("videos/", parts),
             depth=_below("depth/", parts),
             stats=stats_from_json(head["stats"]),
+            sketches={key: Sketch.from_dict(value) for key, value in head["sketches"].items()},
             calibration=head["calibration"],
         )
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from components.core.errors import DatasetError
-from components.core.files import read_json, sha256_file
+from components.core.files import read_json
 from components.core.params import Video
 from components.dataset import layout
 from components.dataset.commit import recover
+from components.dataset.index_schema import index_schema
+from components.dataset.lock import writing
 from components.dataset.reader import Dataset
 from components.dataset.totals import Totals, stats_of_totals
 from components.dataset.writer import DatasetWriter
@@ -20,18 +22,19 @@ def resume(root: Path, video: Video, **limits: float) -> DatasetWriter:
     """A writer that adds to the dataset in `root`; until its first commit, the old dataset stays as it was.
 
     What a killed writer had begun is dropped. Raises `DatasetError` where `video` differs from what the dataset was
-    written with.
+    written with, and `Busy` where another process writes to it.
     """
-    recover(root)
-    dataset = Dataset.open(root)
-    written = dataset.record.attrs["video"]
-    if video.model_dump() != written:
-        raise DatasetError(
-            f"written with video settings {written}, asked for {video.model_dump()}",
-            where=str(root),
-            hint="Build the dataset afresh to change them",
-        )
-    return DatasetWriter(root, dataset.embodiment, dataset.fps, video, totals=totals_of(dataset), **limits)
+    with writing(root):
+        recover(root)
+        dataset = Dataset.open(root)
+        written = dataset.record.attrs["video"]
+        if video.model_dump() != written:
+            raise DatasetError(
+                f"written with video settings {written}, asked for {video.model_dump()}",
+                where=str(root),
+                hint="Build the dataset afresh to change them",
+            )
+        return DatasetWriter(root, dataset.embodiment, dataset.fps, video, totals=totals_of(dataset), **limits)
 
 
 def totals_of(dataset: Dataset) -> Totals:
@@ -39,21 +42,20 @@ def totals_of(dataset: Dataset) -> Totals:
     root = dataset.root
     fixed = {layout.STATE, layout.ACTION, layout.TIME, *layout.AUTO_FEATURES, *layout.video_keys(dataset.features)}
     tasks = pq.read_table(root / layout.TASKS).to_pandas()
-    known = read_json(root / layout.OWN_FILES)
-    if sha256_file(root / layout.OWN_TOTALS) != known.get(layout.OWN_TOTALS):
-        raise DatasetError("changed since it was written", where=str(root / layout.OWN_TOTALS), hint="Restore the tree")
-    templates = [layout.DATA_PATH, layout.EPISODES_PATH, layout.STREAMS_PATH]
+    known = dict(dataset.listed)
+    templates = [layout.DATA_PATH, layout.EPISODES_PATH, layout.STREAMS_PATH, layout.SKETCHES_PATH]
     templates += [layout.video_path(key) for key in layout.video_keys(dataset.features)]
     templates += [layout.depth_path(camera) for camera in dataset.embodiment.observation.depth]
     return Totals(
         episodes=len(dataset),
         frames=dataset.info["total_frames"],
+        next_episode=dataset.next_episode,
+        next_frame=dataset.next_frame,
         tasks={str(task): int(index) for task, index in tasks["task_index"].items()},
         extras={key: (f["dtype"], f["shape"][0]) for key, f in dataset.features.items() if key not in fixed},
-        ids=set(dataset.episodes["episode_id"]),
+        ids=set(dataset.table(["episode_id"])["episode_id"].to_pylist()),
         stats=stats_of_totals(read_json(root / layout.OWN_TOTALS)),
         files={template: layout.next_number(known, template) for template in templates},
         known=known,
-        own_episodes=pq.read_table(root / layout.OWN_EPISODES, schema=layout.own_episodes_schema()),
-        own_depth=dataset.depth_table,
+        own_episodes=dataset.table(index_schema(dataset.features, dataset.embodiment.observation.depth).names),
     )

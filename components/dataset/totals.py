@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from components.core.errors import DatasetError
-from components.dataset import layout
+from components.dataset.sketch import Sketch
 from components.dataset.stats import FeatureStats, RunningStats
 
 
@@ -16,19 +17,22 @@ from components.dataset.stats import FeatureStats, RunningStats
 class Totals:
     """`files`: template of a kind of file -> number of the next one to open; `known`: files.json of the last commit.
 
-    `own_episodes`, `own_depth`: the tables of that name as of the last commit. Frames leave nothing behind.
+    `episodes`, `frames`: how many there are; `next_episode`, `next_frame`: the numbers that the next ones get, which
+    count deleted ones too. `own_episodes`: meta/gripline/episodes.parquet as of the last commit, None before the first.
+    Frames leave nothing behind.
     """
 
     episodes: int = 0
     frames: int = 0
+    next_episode: int = 0
+    next_frame: int = 0
     tasks: dict[str, int] = field(default_factory=dict)
     extras: dict[str, tuple[str, int]] | None = None
     ids: set[str] = field(default_factory=set)
     stats: dict[str, RunningStats] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     known: dict[str, str] = field(default_factory=dict)
-    own_episodes: pa.Table = field(default_factory=layout.own_episodes_schema().empty_table)
-    own_depth: pa.Table = field(default_factory=layout.DEPTH_SCHEMA.empty_table)
+    own_episodes: pa.Table | None = None
 
     def task_index(self, instruction: str) -> int:
         """Number of a task string, given in the order in which they first appear."""
@@ -38,17 +42,22 @@ class Totals:
         if episode_id in self.ids:
             raise DatasetError(f"episode {episode_id[:12]} is in the dataset already", hint="Add every episode once")
 
-    def count(self, episode_id: str, frames: int, stats: dict[str, FeatureStats]) -> None:
+    def count(
+        self, episode_id: str, frames: int, stats: Mapping[str, FeatureStats], sketches: Mapping[str, Sketch]
+    ) -> None:
         """Takes in an episode that was written."""
         self.episodes += 1
         self.frames += frames
+        self.next_episode += 1
+        self.next_frame += frames
         self.ids.add(episode_id)
         for key, values in stats.items():
-            self.stats.setdefault(key, RunningStats()).add(values)
+            self.stats.setdefault(key, RunningStats()).add(values, sketches[key])
 
     def as_dict(self) -> dict[str, Any]:
         """totals.json: the statistics, with nothing rounded: a later writer need not read those of all episodes."""
-        return {"stats": {key: running.as_dict() for key, running in self.stats.items()}}
+        counters = {"next_episode_index": self.next_episode, "next_frame_index": self.next_frame}
+        return counters | {"stats": {key: running.as_dict() for key, running in self.stats.items()}}
 
 
 def stats_of_totals(value: dict[str, Any]) -> dict[str, RunningStats]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from components.bundle.bundle import Bundle, load_bundle
-from components.core.children import die_with_parent
-from components.core.errors import StageFailed
 from components.core.params import Evaluate, workers
 from components.core.spec import SAWYER_CELL
+from components.core.spread import spread
 from components.sim.cell import Cell, Observation
 from components.sim.rollout import run_episode
 from components.sim.tasks import task as task_named
@@ -58,7 +54,8 @@ def run_plans(plans: Sequence[Plan], params: Evaluate) -> list[Rollout]:
     total = sum(len(seeds) for _, seeds in parts)
     done: list[Rollout] = []
     with tqdm(total=total, unit="rollout", desc="evaluate", disable=None) as progress:
-        for rollouts in _each(parts, params):
+        processes = min(workers(), len(parts))
+        for rollouts in spread(partial(_run, params), parts, Bench, processes=processes, name="an evaluation process"):
             done.extend(rollouts)
             progress.update(len(rollouts))
     return sorted(done)
@@ -68,27 +65,6 @@ def _parts(plan: Plan, first_seed: int) -> Iterator[tuple[Plan, tuple[int, ...]]
     seeds = range(first_seed, first_seed + plan.count)
     for start in range(0, plan.count, _BATCH):
         yield plan, tuple(seeds[start : start + _BATCH])
-
-
-def _each(parts: Sequence[tuple[Plan, tuple[int, ...]]], params: Evaluate) -> Iterator[list[Rollout]]:
-    count = min(workers(), len(parts))
-    if count <= 1:
-        with Bench() as bench:
-            yield from (bench.run(plan, seeds, params) for plan, seeds in parts)
-        return
-    # Spawned, not forked: a forked OpenGL context or thread pool would be shared and break.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_open_bench, initargs=(os.getpid(),)) as pool:
-        try:
-            pending = [pool.submit(_run_in_worker, plan, seeds, params) for plan, seeds in parts]
-            for future in as_completed(pending):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise StageFailed(
-                "an evaluation process was killed", hint="Was memory short? Set GRIPLINE_WORKERS=1 and run again"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Bench:
@@ -134,19 +110,9 @@ def _rollout(cell: Cell, bundle: Bundle, plan: Plan, seed: int, params: Evaluate
     return Rollout(plan.policy, plan.task, seed, instruction, outcome.success, outcome.steps, outcome.replans)
 
 
-_bench: Bench | None = None
-
-
-def _open_bench(parent_pid: int) -> None:
-    global _bench
-    die_with_parent(parent_pid)
-    _bench = Bench()
-
-
-def _run_in_worker(plan: Plan, seeds: tuple[int, ...], params: Evaluate) -> list[Rollout]:
-    if _bench is None:
-        raise StageFailed("the evaluation process was not set up")
-    return _bench.run(plan, seeds, params)
+def _run(params: Evaluate, bench: Bench, part: tuple[Plan, tuple[int, ...]]) -> list[Rollout]:
+    plan, seeds = part
+    return bench.run(plan, seeds, params)
 
 
 def by_policy_and_task(rollouts: Sequence[Rollout]) -> dict[str, dict[str, list[Rollout]]]:

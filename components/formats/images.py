@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from components.core.errors import EpisodeError
+from components.formats.lazy import LazyFrames
 from components.formats.mapping import StreamRule
 
 Frame = npt.NDArray[np.uint8]
@@ -49,7 +50,7 @@ def decode_depth(frame: Depth | bytes, *, where: str) -> Depth:
     return values.astype(np.uint16)
 
 
-class _Oriented(Sequence[Frame | Depth]):
+class _Oriented(LazyFrames[Frame | Depth]):
     """Frames in another order of colours or rows, made when they are looked at."""
 
     def __init__(self, frames: Sequence[Any], rule: StreamRule, where: str) -> None:
@@ -58,11 +59,11 @@ class _Oriented(Sequence[Frame | Depth]):
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __getitem__(self, index: int) -> Any:  # type: ignore[override]
-        frame = self._frames[index]
+    def _frame(self, number: int) -> Frame | Depth:
+        frame = self._frames[number]
         swap = self._rule.order == "bgr" and self._rule.kind == "image" and isinstance(frame, np.ndarray)
         decode = decode_depth if self._rule.kind == "depth" else decode_image
-        picture = decode(frame, where=self._where)
+        picture: Any = decode(frame, where=self._where)
         picture = picture[::-1] if self._rule.flip else picture
         return np.ascontiguousarray(picture[..., ::-1] if swap else picture)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from components.formats.cut_rows import SourceCut
 from components.formats.cuts import Cut
 from components.formats.discover import find
 from components.formats.isolated import Child
-from components.formats.look import Seen, StreamKey, Task, look
+from components.formats.look import Seen, StreamKey, Sums, Task, look
 from components.formats.mapping import Mapping
 from components.formats.source import Problem
 
@@ -26,30 +25,18 @@ _CRASHING = ("hdf5", "lerobot")
 
 
 @dataclass
-class Inspection:
-    """Sums over everything looked at. Streams of one name but another shape or type stay apart."""
+class Inspection(Sums):
+    """Everything looked at."""
 
     formats: set[str] = field(default_factory=set)
     dialects: set[str] = field(default_factory=set)
-    episodes: int = 0
-    frames: int = 0
-    counts: Counter[StreamKey] = field(default_factory=Counter)
-    rates: dict[StreamKey, list[float]] = field(default_factory=dict)
-    tasks: set[str] = field(default_factory=set)
-    problems: list[Problem] = field(default_factory=list)
     mappings: dict[str, Mapping] = field(default_factory=dict)
     cuts: list[tuple[str, Cut]] = field(default_factory=list)
 
     def add(self, uri: str, seen: Seen) -> None:
+        self.add_sums(seen)
         self.formats.add(seen.format)
         self.dialects |= {seen.dialect} - {""}
-        self.episodes += seen.episodes
-        self.frames += seen.frames
-        self.counts.update(seen.counts)
-        for key, rates in seen.rates.items():
-            self.rates.setdefault(key, []).extend(rates)
-        self.tasks |= seen.tasks
-        self.problems += seen.problems
         if seen.mapping is not None:
             self.mappings[uri] = seen.mapping
         self.cuts += [(uri, cut) for cut in seen.cuts]

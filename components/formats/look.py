@@ -33,21 +33,37 @@ _CODE = re.compile(r"([a-z0-9]+(?:_[a-z0-9]+)+|padding|ragged)(?::|$)")
 
 
 @dataclass
-class Seen:
-    format: str
-    dialect: str = ""
+class Sums:
+    """What adds up over episodes. Streams of one name but another shape or type stay apart."""
+
     episodes: int = 0
     frames: int = 0
     counts: Counter[StreamKey] = field(default_factory=Counter)
     rates: dict[StreamKey, list[float]] = field(default_factory=dict)
     tasks: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+
+    def add_stream(self, key: StreamKey, count: int, *rates_hz: float) -> None:
+        self.counts[key] += count
+        self.rates.setdefault(key, []).extend(rates_hz)
+
+    def add_sums(self, other: Sums) -> None:
+        self.episodes += other.episodes
+        self.frames += other.frames
+        for key, count in other.counts.items():
+            self.add_stream(key, count, *other.rates[key])
+        self.tasks |= other.tasks
+        self.problems += other.problems
+
+
+@dataclass
+class Seen(Sums):
+    """What one source holds."""
+
+    format: str = ""
+    dialect: str = ""
     mapping: Mapping | None = None
     cuts: tuple[Cut, ...] = ()
-
-    def add_stream(self, key: StreamKey, count: int, rate_hz: float) -> None:
-        self.counts[key] += count
-        self.rates.setdefault(key, []).append(rate_hz)
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,7 @@ class Task:
 def look(task: Task) -> Seen:
     """Every part of a source. What is wrong becomes a problem; one that many parts share is said once."""
     found = task.found
-    seen = Seen(found.format)
+    seen = Seen(format=found.format)
     try:
         recording = open_recording(found, task.mappings, sha256=_UNHASHED, cuts=task.cuts)
     except FormatError as error:

@@ -12,7 +12,8 @@ from typing import cast
 from components.core.episode import Episode
 from components.core.errors import FormatError, UsageError
 from components.core.files import digest_json, sha256_file, tree_manifest
-from components.formats.cut_lists import CutList, cuts_for
+from components.formats.cut_lists import CutList
+from components.formats.cut_places import cuts_for
 from components.formats.cuts import Cut, apply_words, take_cut
 from components.formats.discover import find
 from components.formats.mapping import Mapping, given_mapping

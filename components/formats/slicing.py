@@ -4,38 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from components.core.episode import CONTROL_SOURCES, PICTURES, Episode, Stream
 from components.core.errors import EpisodeError
+from components.formats.lazy import FrameView
 from components.formats.spans import ControlSpan, Cut
 
 _HUMAN = CONTROL_SOURCES.index("human")
-
-
-class FrameView(Sequence[Any]):
-    """Some frames of a sequence, in its order; a frame is read when it is indexed."""
-
-    def __init__(self, frames: Sequence[Any], numbers: Sequence[int]) -> None:
-        self._frames = frames
-        self._numbers = numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> FrameView: ...
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return FrameView(self._frames, self._numbers[index])
-        return self._frames[int(self._numbers[index])]
 
 
 def first_sample_ns(episode: Episode) -> int:

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,18 @@ from components.core.files import digest_json
 from components.core.params import Ingest
 from components.core.spec import Embodiment
 from components.dataset.commit import tree_files
+from components.dataset.deleted import OWN_DELETED, OWN_QUARANTINE, deleted_lines
 from components.dataset.extract import extract
 from components.dataset.prepared import PreparedEpisode
 from components.dataset.reader import Dataset
 from components.dataset.resume import resume
+from components.dataset.splits import Candidate, group_of
 from components.dataset.writer import DatasetWriter
 from components.ingest.ledger import Entry, Ledger
 from components.ingest.settings import CODE, dataset_fps
-from components.ingest.split import Candidate, assign
+from components.ingest.split import assign
 from components.ingest.stamps import built_by
 from components.ingest.swap import swap
-
-QUARANTINE = "meta/gripline/quarantine.jsonl"
 
 # The first commit comes early, so that a long run soon leaves something; each later one doubles the dataset, which
 # keeps the number of its files small.
@@ -38,7 +38,8 @@ _MAX_UNCOMMITTED_BYTES = 1 << 30
 class Job:
     """What a dataset is built with. `settings`: see `settings.build_settings`; `inputs`: digests of what was given.
 
-    `cache`: folder outside of the dataset that remembers which code built it, see `stamps`.
+    `cache`: folder outside of the dataset that remembers which code built it, see `stamps`; `deleted`: see
+    `dataset.deleted`, such episodes are not taken in again.
     """
 
     params: Ingest
@@ -46,6 +47,7 @@ class Job:
     settings: dict[str, Any]
     inputs: dict[str, str]
     cache: Path | None = None
+    deleted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fps(self) -> int:
@@ -55,14 +57,10 @@ class Job:
     def digest(self) -> str:
         return digest_json(self.settings)
 
-    def group(self, row: Mapping[str, Any]) -> str:
-        """What must stay on one side of the split, "" where nothing says so."""
-        values = [str(row[key]) for key in self.params.split_by]
-        return "/".join(values) if any(values) else ""
-
     def candidate(self, row: Mapping[str, Any]) -> Candidate:
         """From a row of episodes.parquet, or from as much of it as there is yet."""
-        return Candidate(row["episode_id"], row["pixel_sha256"], row["task"], self.group(row))
+        group = group_of(row, self.params.split_by)
+        return Candidate(row["episode_id"], row["pixel_sha256"], row["task"], group, row["frames_sha256"])
 
 
 class Build:
@@ -98,7 +96,9 @@ class Build:
         """All that was added, and the ledger as it is now; `whole`: nothing is left to be done."""
         params, entries = self._job.params, self._ledger.quarantined()
         lines = [json.dumps(asdict(entry), sort_keys=True, ensure_ascii=False) for entry in entries]
-        self._writer.put(QUARANTINE, "".join(f"{line}\n" for line in lines).encode())
+        self._writer.put(OWN_QUARANTINE, "".join(f"{line}\n" for line in lines).encode())
+        if self._job.deleted:
+            self._writer.put(OWN_DELETED, deleted_lines(self._job.deleted))
         self.digest = self._writer.commit(
             assign(self._candidates, val_share=params.val_share, seed=params.split_seed),
             sources=self._ledger.rows(),
@@ -127,9 +127,8 @@ def is_continued(job: Job, dataset: Dataset) -> bool:
 
 
 @contextmanager
-def building(job: Job, root: Path, ledger: Ledger) -> Iterator[Build]:
-    """Continues the dataset in `root`, or begins one; what is not committed at the end is dropped."""
-    dataset = open_dataset(root)
+def building(job: Job, root: Path, ledger: Ledger, dataset: Dataset | None = None) -> Iterator[Build]:
+    """Continues `dataset`, which lies in `root`, or begins one there; what is not committed at the end is dropped."""
     if dataset is None:
         writer, candidates = DatasetWriter(root, job.body, job.fps, job.params.video), []
     else:
@@ -168,7 +167,7 @@ def rebuild(
     `fresh`: an episode that is not to be taken from `root`, or None for one that is; `whole`: see `Build.commit`.
     """
     old = Dataset.open(root)
-    index = {name: number for number, name in enumerate(old.episodes["episode_id"])}
+    index = dict(zip(old.episodes["episode_id"], old.indices.tolist(), strict=True))
     other = scratch(root)
     shutil.rmtree(other, ignore_errors=True)
     with building(job, other, ledger) as build:
@@ -189,4 +188,5 @@ def hidden(root: Path, name: str) -> Path:
 
 
 def _head(episode: PreparedEpisode) -> dict[str, str]:
-    return {"episode_id": episode.episode_id, "pixel_sha256": episode.pixel_sha256, "task": episode.task}
+    names = ("episode_id", "pixel_sha256", "frames_sha256", "task")
+    return {name: getattr(episode, name) for name in names}

@@ -18,7 +18,9 @@ from components.core.params import Ingest, Params, workers
 from components.core.spec import Embodiment
 from components.core.workspace import Workspace
 from components.dataset.commit import recover
+from components.dataset.deleted import read_deleted
 from components.dataset.layout import INFO
+from components.dataset.lock import writing
 from components.dataset.reader import Dataset
 from components.dataset.video import encoder_settings
 from components.formats.cut_lists import read_cut_list
@@ -93,36 +95,38 @@ def ingest(
 
     The result depends on the files and the parameters only: neither on the order of the files nor on what was there
     before nor on the number of processes. Raises `InputError` and leaves `out` as it was where there is no file or no
-    usable episode.
+    usable episode, and `Busy` where another process writes to it.
     """
     encoder_settings(params.video)
     cut_list = read_cut_list(cuts) if cuts else None
     found, broken = find_all(sources, out)
     if cut_list:
         cut_list.require_sources((one.path, one.uri) for one in found)
-    restore(out)
-    if not is_vacant(out) and not (out / INFO).is_file() and open_dataset(out) is None:
-        raise UsageError("is there already and is no dataset", where=str(out), hint="Choose another folder")
-    with Spool(hidden(out, "spool")) as spool, executor(processes) as pool:
-        every = keyed(found, mappings, cut_list, cache=cache and cache / "hashes.sqlite", threads=workers())
-        inputs = {"raw": digest_json({source.uri: source.key for source in every})}
-        job = Job(params, body, build_settings(params, body), inputs, cache)
-        root, plan = _target(out, job, every, broken)
-        added = _bring_up_to_date(
-            root, job, plan, spool, pool, Worker(params, body, tuple(mappings), cut_list), sources
-        )
-        if root != out:
-            swap(root, out)
-        for leftover in (hidden(out, _BESIDE), scratch(out), scratch(hidden(out, _BESIDE))):
-            shutil.rmtree(leftover, ignore_errors=True)
-        if cache:
-            remember(cache, out, job.settings[CODE])
-        spool.clear()
-    return _report(Dataset.open(out), added)
+    with writing(out):
+        restore(out)
+        if not is_vacant(out) and not (out / INFO).is_file() and open_dataset(out) is None:
+            raise UsageError("is there already and is no dataset", where=str(out), hint="Choose another folder")
+        with Spool(hidden(out, "spool")) as spool, executor(processes) as pool:
+            every = keyed(found, mappings, cut_list, cache=cache and cache / "hashes.sqlite", threads=workers())
+            inputs = {"raw": digest_json({source.uri: source.key for source in every})}
+            job = Job(params, body, build_settings(params, body), inputs, cache, read_deleted(out))
+            root, dataset, plan = _target(out, job, every, broken)
+            worker = Worker(params, body, tuple(mappings), cut_list)
+            added = _bring_up_to_date(root, dataset, job, plan, spool, pool, worker, sources)
+            if root != out:
+                swap(root, out)
+            for leftover in (hidden(out, _BESIDE), scratch(out), scratch(hidden(out, _BESIDE))):
+                shutil.rmtree(leftover, ignore_errors=True)
+            if cache:
+                remember(cache, out, job.settings[CODE])
+            spool.clear()
+        return _report(Dataset.open(out), added)
 
 
-def _target(out: Path, job: Job, sources: Sequence[Source], broken: Sequence[Quarantined]) -> tuple[Path, Increment]:
-    """The folder in which the dataset is continued or begun, and what is to be done there.
+def _target(
+    out: Path, job: Job, sources: Sequence[Source], broken: Sequence[Quarantined]
+) -> tuple[Path, Dataset | None, Increment]:
+    """The folder in which the dataset is continued or begun, the one that lies there, and what is to be done.
 
     A dataset that was written with other settings stays as it is until another one is whole and takes its place.
     """
@@ -131,24 +135,33 @@ def _target(out: Path, job: Job, sources: Sequence[Source], broken: Sequence[Qua
         dataset = _opened(root)
         if dataset is not None and is_continued(job, dataset):
             plan = increment(_entries(dataset), sources, broken)
-            if plan.ledger.episodes:
-                return root, plan
+            # What was deleted from the dataset may still lie in one that was begun beside it before.
+            if plan.ledger.episodes and not any(entry.episode_id in job.deleted for entry in plan.ledger.episodes):
+                return root, dataset, plan
     shutil.rmtree(beside, ignore_errors=True)
-    return out if is_vacant(out) else beside, increment((), sources, broken)
+    return out if is_vacant(out) else beside, None, increment((), sources, broken)
 
 
 def _bring_up_to_date(
-    root: Path, job: Job, plan: Increment, spool: Spool, pool: Pool, worker: Worker, sources: Sequence[Path]
+    root: Path,
+    dataset: Dataset | None,
+    job: Job,
+    plan: Increment,
+    spool: Spool,
+    pool: Pool,
+    worker: Worker,
+    sources: Sequence[Path],
 ) -> int:
     """Returns how many episodes were added. Raises `InputError` and leaves no `root` where there is none at all."""
-    dataset, ledger = open_dataset(root), plan.ledger
+    ledger = plan.ledger
     if dataset is not None and not plan.gone and not plan.unread and _is_current(dataset, job, ledger):
         return 0
     if plan.gone:
         rebuild(job, root, ledger, whole=False)
-    reading = Reading(ledger, spool, job.digest)
+        dataset = Dataset.open(root)
+    reading = Reading(ledger, spool, job.digest, job.deleted)
     reading.open(pool, worker, plan.unread)
-    with building(job, root, ledger) as build:
+    with building(job, root, ledger, dataset) as build:
         reading.read(pool, worker, build)
         if ledger.episodes and (build.uncommitted or not reading.usurpers):
             build.commit(whole=not reading.usurpers)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from components.dataset.deleted import DELETED
 from components.ingest.report import Quarantined
 
 # Not an outcome: a part that was seen and not read yet; none is left when a run ends.
@@ -74,7 +75,7 @@ class Ledger:
         for entry in self:
             if entry.code == DUPLICATE:
                 listed.append(Quarantined(entry.name, DUPLICATE, f"the same episode as {owners[entry.episode_id]}"))
-            elif entry.code not in ("", PENDING):
+            elif entry.code not in ("", PENDING, DELETED):
                 listed.append(Quarantined(entry.name, entry.code, entry.detail))
         return sorted(listed, key=lambda entry: (entry.source, entry.code, entry.detail))
 

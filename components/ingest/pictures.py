@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +11,14 @@ import numpy.typing as npt
 from components.core.episode import Stream
 from components.core.errors import EpisodeError
 from components.formats.images import decode_depth, decode_image
+from components.formats.lazy import LazyFrames
 from components.ingest.align import Index
 from components.transforms.steps import ResizeImages
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 
-class _OnTicks(Sequence[npt.NDArray[Pixel]], Generic[Pixel]):
+class _OnTicks(LazyFrames[npt.NDArray[Pixel]], Generic[Pixel]):
     """T frames of a stream, one in memory at a time; best taken front to back.
 
     A frame that several ticks in a row take is decoded once, and they get the same array: do not write to it.
@@ -33,14 +33,8 @@ class _OnTicks(Sequence[npt.NDArray[Pixel]], Generic[Pixel]):
     def __len__(self) -> int:
         return len(self._index)
 
-    @overload
-    def __getitem__(self, tick: int) -> npt.NDArray[Pixel]: ...
-    @overload
-    def __getitem__(self, tick: slice) -> Sequence[npt.NDArray[Pixel]]: ...
-    def __getitem__(self, tick: int | slice) -> npt.NDArray[Pixel] | Sequence[npt.NDArray[Pixel]]:
-        if isinstance(tick, slice):
-            return [self[one] for one in range(len(self))[tick]]
-        sample = int(self._index[tick])
+    def _frame(self, number: int) -> npt.NDArray[Pixel]:
+        sample = int(self._index[number])
         if self._kept is None or self._kept[0] != sample:
             raw: Any = self._stream.values[sample]
             self._kept = (sample, self._finished(self._checked(self._decoded(raw))))

@@ -9,15 +9,14 @@ import contextlib
 import io
 import logging
 import os
-import resource
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
+from components.core.children import CPU_LIMIT_S, attempt
 from components.core.errors import MissingDependency, StageFailed
-from components.ingest.pool import AHEAD, CPU_LIMIT_S, limit_cpu
+from components.ingest.pool import AHEAD
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -81,16 +80,17 @@ class RayWorkers:
             # A cluster may have more to offer than this machine.
             self._count = max(self._count, int(_ray().cluster_resources().get("CPU", 0)))
             self._sized = True
-        remote = _ray().remote(max_retries=0, num_cpus=1)(_serve)
+        # Errors travel as values: Ray would wrap them into a class of its own.
+        remote = _ray().remote(max_retries=0, num_cpus=1)(attempt)
         return remote.remote(work, item, self._cpu_limit_s)
 
     def _result(
         self, work: Callable[[Item], Result], item: Item, reference: Any, lost: Callable[[Item, str], Result] | None
     ) -> Result:
         errors = _ray().exceptions
-        for attempt in range(_ATTEMPTS):
+        for turn in range(_ATTEMPTS):
             try:
-                failed, value = _ray().get(reference if not attempt else self._submit(work, item))
+                failed, value = _ray().get(reference if not turn else self._submit(work, item))
             except errors.WorkerCrashedError:
                 continue
             except errors.RayError as error:
@@ -104,18 +104,6 @@ class RayWorkers:
         if lost is None:
             raise StageFailed("a Ray worker crashed twice on the same item", hint="Ray's logs say what it died of")
         return lost(item, "crashed")
-
-
-def _serve(work: Callable[[Any], Any], item: Any, cpu_limit_s: int) -> tuple[bool, Any]:
-    """Errors travel as values: Ray would wrap them into a class of its own."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    with limit_cpu(cpu_limit_s):
-        try:
-            return False, work(item)
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            return True, error
 
 
 def _ray() -> Any:

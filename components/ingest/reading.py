@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from tqdm import tqdm
 
 from components.core.errors import StageFailed
+from components.dataset.deleted import DELETED
 from components.dataset.prepared import PreparedEpisode
 from components.ingest.build import Build
 from components.ingest.executor import Pool
 from components.ingest.ledger import DUPLICATE, PENDING, Entry, Ledger
+from components.ingest.pool import Workers
 from components.ingest.report import Quarantined
 from components.ingest.sources import Source
 from components.ingest.spool import Spool, spool_key
-from components.ingest.work import Opened, Worker, crashed, part_of
+from components.ingest.work import Opened, Part, Worker, crashed, part_of
 
 
 class Reading:
@@ -25,12 +26,14 @@ class Reading:
 
     `usurpers`: episode_id -> a new part that holds an episode of the dataset and comes before the part that it was read
     from. A fresh build would have taken it instead, so the dataset has to be rebuilt; it waits in the spool.
+    `deleted`: ids of episodes that are not taken in again.
     """
 
-    def __init__(self, ledger: Ledger, spool: Spool, settings: str) -> None:
+    def __init__(self, ledger: Ledger, spool: Spool, settings: str, deleted: Collection[str] = ()) -> None:
         self._ledger = ledger
         self._spool = spool
         self._settings = settings
+        self._deleted = deleted
         self._owners = {entry.episode_id: entry for entry in ledger.episodes}
         self._opened: dict[str, Opened] = {}
         self.usurpers: dict[str, Entry] = {}
@@ -55,7 +58,10 @@ class Reading:
                 self._ledger.put(replace(entry, code=result.code, detail=result.detail))
                 continue
             owner = self._owners.get(result.episode_id)
-            if owner is None:
+            if result.episode_id in self._deleted:
+                self._ledger.put(replace(entry, episode_id=result.episode_id, code=DELETED))
+                self._spool.drop([self.key(entry)])
+            elif owner is None:
                 build.add(result)
                 self._take(entry, result)
                 committed.append(self.key(entry))
@@ -102,20 +108,30 @@ class Reading:
     def _results(self, pool: Pool, worker: Worker) -> Iterator[tuple[Entry, PreparedEpisode | Quarantined]]:
         """Every pending part with what became of it; those that a killed run spooled are not read again."""
         entries = self._ledger.pending
-        spooled = {entry.name for entry in entries if self._spool.get(self.key(entry)) is not None}
-        parts = (part_of(self._opened[entry.uri], entry.part) for entry in entries if entry.name not in spooled)
-        results = pool.map(worker.prepare, parts, crashed)
+        spooled = {entry.name for entry in entries if self._spool.holds(self.key(entry))}
+        results = pool.map(worker.prepare, (self._part(one) for one in entries if one.name not in spooled), crashed)
         with _Progress(len(entries)) as progress:
             for entry in entries:
-                if entry.name in spooled:
-                    result: Any = self._spool.get(self.key(entry))
-                else:
-                    result = next(results)
-                    if not isinstance(result, Quarantined):
-                        self._spool.put(self.key(entry), result)
-                        result = PreparedEpisode.from_bytes(result)
+                result = self._spooled(entry, worker) if entry.name in spooled else self._kept(entry, next(results))
                 progress.count(0 if isinstance(result, Quarantined) else len(result))
                 yield entry, result
+
+    def _part(self, entry: Entry) -> Part:
+        return part_of(self._opened[entry.uri], entry.part)
+
+    def _kept(self, entry: Entry, prepared: bytes | Quarantined) -> PreparedEpisode | Quarantined:
+        if isinstance(prepared, Quarantined):
+            return prepared
+        self._spool.put(self.key(entry), prepared)
+        return PreparedEpisode.from_bytes(prepared)
+
+    def _spooled(self, entry: Entry, worker: Worker) -> PreparedEpisode | Quarantined:
+        episode = self._spool.get(self.key(entry))
+        if episode is not None:
+            return episode
+        # It was damaged. The pool is busy with the parts after it.
+        with Workers(1) as own:
+            return self._kept(entry, next(own.map(worker.prepare, [self._part(entry)], crashed)))
 
 
 class _Progress:

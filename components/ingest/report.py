@@ -66,6 +66,8 @@ def quarantined(uri: str, error: InputError, *, note: str = "") -> Quarantined:
 def nothing_usable(entries: Sequence[Quarantined], sources: Sequence[Path]) -> InputError:
     """For a run that found files and no episode in them."""
     where = ", ".join(map(str, sources))
+    if not entries:
+        return InputError("every episode was deleted from the dataset", where=where, hint="Add other recordings")
     counts = Counter(entry.code for entry in entries)
     listed = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
     first = entries[0]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from components.core.errors import FormatError, InputError, UsageError
 from components.core.files import digest_json
-from components.formats.cut_lists import CutList, told_digest
+from components.formats.cut_lists import CutList
+from components.formats.cut_places import told_digest
 from components.formats.mapping import Mapping, given_mapping
 from components.formats.registry import find_sources
 from components.formats.source import Found

@@ -47,6 +47,10 @@ class Spool:
         except (FileNotFoundError, DatasetError):
             return None
 
+    def holds(self, key: str) -> bool:
+        """Whether something was put under the key; `get` says whether it is whole."""
+        return self._path(key).is_file()
+
     def drop(self, keys: Iterable[str]) -> None:
         for key in keys:
             self._path(key).unlink(missing_ok=True)

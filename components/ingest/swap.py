@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from components.core.files import fsync_dir
+from components.core.files import fsync
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -25,7 +25,7 @@ def swap(new: Path, target: Path) -> None:
         target.replace(aside)
         new.replace(target)
         shutil.rmtree(aside, ignore_errors=True)
-    fsync_dir(target.parent)
+    fsync(target.parent)
 
 
 def restore(target: Path) -> None:

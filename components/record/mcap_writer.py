@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.core.episode import Episode, Stream
+from components.formats.mcap.ros2_messages import DEFINITIONS
 from components.record.describe import describe
-from components.record.ros2_messages import DEFINITIONS
 
 METADATA_NAME = "episode"
 JPEG_QUALITY = 95

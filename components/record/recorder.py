@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import errno
 import logging
-import multiprocessing
-import multiprocessing.connection
-import os
 import re
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from components.core.errors import ComponentError, UsageError
+from components.core.errors import UsageError
 from components.core.files import write_bytes
 from components.core.params import Raw, workers
+from components.core.spread import spread
 from components.record.demonstrate import Studio
 from components.record.faults import truncate
 from components.record.hdf5_writer import hdf5_bytes
@@ -60,7 +56,10 @@ def record_files(files: Sequence[FilePlan], out: Path, raw: Raw) -> None:
     # Long files first, so that no process is left alone with one at the end.
     missing.sort(key=lambda file: (-len(file.episodes), file.path))
     with tqdm(total=sum(len(f.episodes) for f in missing), unit="episode", desc="record", disable=None) as progress:
-        for count in _each(missing, out, raw):
+        processes = min(workers(), len(missing))
+        for count in spread(
+            partial(_record, out, raw), missing, Studio, processes=processes, name="a recording process"
+        ):
             progress.update(count)
 
 
@@ -74,49 +73,8 @@ def record_file(file: FilePlan, out: Path, raw: Raw, studio: Studio) -> int:
     return len(episodes)
 
 
-def _each(files: Sequence[FilePlan], out: Path, raw: Raw) -> Iterator[int]:
-    count = min(workers(), len(files))
-    if count <= 1:
-        with Studio() as studio:
-            for file in files:
-                yield record_file(file, out, raw, studio)
-        return
-    # Spawned, not forked: a forked OpenGL context or thread pool would be shared and break.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_open_studio) as pool:
-        try:
-            pending = [pool.submit(_record_in_worker, file, out, raw) for file in files]
-            for done in as_completed(pending):
-                yield done.result()
-        except BrokenProcessPool as error:
-            raise ComponentError(
-                "a recording process was killed", hint="Was memory short? Set GRIPLINE_WORKERS=1 and run again"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-_studio: Studio | None = None
-
-
-def _open_studio() -> None:
-    global _studio
-    _studio = Studio()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A worker of a killed parent would wait for work for ever: it holds the other end of its own queue.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-def _record_in_worker(file: FilePlan, out: Path, raw: Raw) -> int:
-    if _studio is None:
-        raise ComponentError("the recording process was not set up")
-    return record_file(file, out, raw, _studio)
+def _record(out: Path, raw: Raw, studio: Studio, file: FilePlan) -> int:
+    return record_file(file, out, raw, studio)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import RecordError
-from components.core.files import fsync_dir
+from components.core.files import fsync
 
 _TAIL = 1 << 16
 
@@ -29,18 +29,14 @@ def append(path: Path, value: dict[str, Any], *, sync: bool = True) -> None:
         if sync:
             os.fsync(handle)
         if is_new:
-            fsync_dir(path.parent)
+            fsync(path.parent)
     finally:
         os.close(handle)
 
 
 def flush(path: Path) -> None:
     """Makes every line so far durable."""
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    fsync(path)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

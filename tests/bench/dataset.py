@@ -25,7 +25,6 @@ import typer
 from components.core.params import Video, load_params
 from components.core.spec import SAWYER_CELL
 from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
-from components.dataset.loader import WindowStore
 from components.dataset.reader import Dataset
 from components.dataset.video import decode_episode, encode_episode
 from components.dataset.writer import DatasetWriter
@@ -143,20 +142,15 @@ def report_store(recorded: list[dict[str, Frames]], video: Video) -> None:
         written = timed(write)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         opened = timed(lambda: Dataset.open(folder / "tree"))
-        built = timed(lambda: WindowStore.build(opened.value, range(len(episodes)), 8, progress=False))
-        store, order = built.value, built.value.order(1, 0)
-        served = timed(lambda: [store.batch(order[at : at + 64]) for at in range(0, len(order), 64)])
     finally:
         shutil.rmtree(folder)
     print(f"write  {rows} rows: {written.cpu_s:.2f} CPU s = {4000 * written.cpu_s / rows:.1f} per 4,000 rows")
-    print(f"size   {size / 1e6:.2f} MB, {size / rows:.0f} B a row; decoded {store.nbytes / 1e6:.1f} MB")
+    print(f"size   {size / 1e6:.2f} MB, {size / rows:.0f} B a row")
     print(f"open   {opened.wall_s * 1e3:.0f} ms")
-    print(f"build  {rows / built.cpu_s:.0f} rows/s of CPU ({len(CAMERAS)} images a row)")
-    print(f"batch  {rows / served.cpu_s:.0f} windows/s of CPU, batches of 64, chunk 8")
 
 
 def main(source: Source = Source.drawn, episodes: int = 5, length: int = 80, every_setting: bool = True) -> None:
-    """Prints quality, size and cost of the video settings, then of writing and loading a tree."""
+    """Prints quality, size and cost of the video settings, then of writing and opening a tree."""
     video = load_params(PARAMS).ingest.video
     recorded = list((rendered if source is Source.cell else drawn)(episodes, length))
     settings = [video]

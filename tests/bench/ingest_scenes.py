@@ -22,9 +22,9 @@ from components.core.spec import ActionGroup, ActionSpec, Embodiment, Observatio
 from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
 from components.dataset.writer import DatasetWriter
 from components.formats.mapping import Mapping, StreamRule
+from components.formats.mcap.ros2_messages import DEFINITIONS
 from components.formats.rlds.example import example_class
 from components.formats.rlds.tfrecord import masked_crc
-from components.record.ros2_messages import DEFINITIONS
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 Frames = npt.NDArray[np.uint8]
@@ -158,6 +158,12 @@ def write_rlds(folder: Path, episodes: int, steps: int) -> None:
 
 def write_lerobot(folder: Path, episodes: int, steps: int) -> None:
     """A LeRobot v3.0 tree without anything of gripline's own; images H.264."""
+    write_tree(folder, episodes, steps)
+    shutil.rmtree(folder / "meta/gripline")
+
+
+def write_tree(folder: Path, episodes: int, steps: int) -> None:
+    """A dataset as gripline writes it; images H.264."""
     video = load_params(PARAMS).ingest.video
     with DatasetWriter(folder, bench_embodiment(), FPS, video) as writer:
         for episode in range(episodes):
@@ -174,7 +180,6 @@ def write_lerobot(folder: Path, episodes: int, steps: int) -> None:
                 )
             )
         writer.close()
-    shutil.rmtree(folder / "meta/gripline")
 
 
 class _Scene(Sequence[Any]):

@@ -12,6 +12,8 @@ import pytest
 
 from components.core.params import load_params
 from components.core.spec import SAWYER_CELL
+from components.dataset.edits.delete import delete
+from components.dataset.edits.renumber import renumber
 from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
 from components.dataset.layout import ACTION, STATE
 from components.dataset.reader import Dataset
@@ -34,8 +36,9 @@ operators = torch.library.Library("torchvision", "FRAGMENT")
 for name in ("nms", "qnms"):
     operators.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-root, out = sys.argv[1:]
-data = LeRobotDataset("local/tree", root=root, delta_timestamps={"action": [0.0, 0.05, 0.1]})
+root, out, episodes = sys.argv[1:]
+chunk = {"action": [0.0, 0.05, 0.1]}
+data = LeRobotDataset("local/tree", root=root, episodes=json.loads(episodes), delta_timestamps=chunk)
 rows = [data[index] for index in range(len(data))]
 np.savez(out, **{key: np.stack([np.asarray(row[key]) for row in rows]) for key in rows[0] if key != "task"})
 head = {"episodes": data.num_episodes, "frames": data.num_frames, "fps": data.fps}
@@ -77,29 +80,55 @@ def tree(tmp_path: Path) -> Dataset:
     return Dataset.open(root)
 
 
-def test_lerobot_reads_the_same_rows_frames_and_chunks(tree: Dataset, tmp_path: Path) -> None:
+def require_same(dataset: Dataset, numbers: list[int] | None, tmp_path: Path) -> None:
+    """LeRobot reads what gripline reads; `numbers`: the episodes that it is told to take, or None for all."""
     out = tmp_path / "rows.npz"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": ""}
-    command = [str(LEROBOT), "-c", PROGRAM, str(tree.root), str(out)]
+    command = [str(LEROBOT), "-c", PROGRAM, str(dataset.root), str(out), json.dumps(numbers)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
-    head = json.loads(done.stdout.splitlines()[-1])
-    assert (head["episodes"], head["frames"], head["fps"]) == (3, sum(LENGTHS), FPS)
+    head, rows = json.loads(done.stdout.splitlines()[-1]), np.load(out)
+    lengths = dataset.lengths.tolist()
+    assert (head["episodes"], head["frames"], head["fps"]) == (len(dataset), sum(lengths), FPS)
     assert head["cameras"] == ["observation.images.fixed", "observation.images.wrist"]
-    assert head["features"] == sorted(tree.features)
-    assert head["tasks"] == [f"open drawer {number}" for number, length in enumerate(LENGTHS) for _ in range(length)]
-    rows = np.load(out)
+    assert head["features"] == sorted(dataset.features)
+    words = dataset.table(["instruction"])["instruction"].to_pylist()
+    assert head["tasks"] == [word for word, length in zip(words, lengths, strict=True) for _ in range(length)]
     start = 0
-    for number, length in enumerate(LENGTHS):
-        span, ours = slice(start, start + length), tree.frames(number)
-        np.testing.assert_array_equal(rows[STATE][span], ours[STATE])
-        np.testing.assert_array_equal(rows[ACTION][span][:, 0], ours[ACTION])
-        ahead = np.minimum(np.arange(length)[:, None] + np.arange(3), length - 1)
-        np.testing.assert_array_equal(rows[ACTION][span], ours[ACTION][ahead])
-        np.testing.assert_array_equal(rows["action_is_pad"][span], np.arange(length)[:, None] + np.arange(3) >= length)
-        np.testing.assert_allclose(rows["observation.time"][span].ravel(), ours["observation.time"], atol=1e-6)
-        for camera in ("fixed", "wrist"):
-            theirs = rows[f"observation.images.{camera}"][span].transpose(0, 2, 3, 1) * 255
-            # Two decoders convert YUV to RGB with other roundings; a frame off by one would differ by far more.
-            assert np.abs(theirs - tree.images(number, camera)).mean() < 3
+    for number, length in zip(dataset.indices.tolist(), lengths, strict=True):
+        require_same_episode(dataset, number, {name: part[start : start + length] for name, part in rows.items()})
         start += length
+
+
+def require_same_episode(dataset: Dataset, number: int, rows: dict[str, np.ndarray]) -> None:
+    ours = dataset.frames(number)
+    length = len(ours[ACTION])
+    np.testing.assert_array_equal(rows["episode_index"].ravel(), number)
+    np.testing.assert_array_equal(rows[STATE], ours[STATE])
+    np.testing.assert_array_equal(rows[ACTION][:, 0], ours[ACTION])
+    ahead = np.minimum(np.arange(length)[:, None] + np.arange(3), length - 1)
+    np.testing.assert_array_equal(rows[ACTION], ours[ACTION][ahead])
+    np.testing.assert_array_equal(rows["action_is_pad"], np.arange(length)[:, None] + np.arange(3) >= length)
+    np.testing.assert_allclose(rows["observation.time"].ravel(), ours["observation.time"], atol=1e-6)
+    for camera in ("fixed", "wrist"):
+        theirs = rows[f"observation.images.{camera}"].transpose(0, 2, 3, 1) * 255
+        # Two decoders convert YUV to RGB with other roundings; a frame off by one would differ by far more.
+        assert np.abs(theirs - dataset.images(number, camera)).mean() < 3
+
+
+def test_lerobot_reads_the_same_rows_frames_and_chunks(tree: Dataset, tmp_path: Path) -> None:
+    require_same(tree, None, tmp_path)
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_after_a_deletion_lerobot_reads_the_episodes_that_are_there(tree: Dataset, tmp_path: Path, gone: int) -> None:
+    delete(tree.root, [tree.episode_id(gone)])
+    dataset = Dataset.open(tree.root)
+    require_same(dataset, dataset.indices.tolist(), tmp_path)
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_once_renumbered_lerobot_needs_not_be_told(tree: Dataset, tmp_path: Path, gone: int) -> None:
+    delete(tree.root, [tree.episode_id(gone)])
+    renumber(tree.root)
+    require_same(Dataset.open(tree.root), None, tmp_path)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,6 +16,7 @@ from components.formats.assemble import library_errors
 from components.formats.hdf5.file import find, open_file, place, require_bounded
 from components.formats.hdf5.values import described
 from components.formats.images import decode_depth, decode_image
+from components.formats.lazy import LazyFrames
 from components.formats.mapping import StreamRule
 
 Picture = npt.NDArray[Any] | bytes
@@ -45,7 +46,7 @@ class SharedFile:
         return node
 
 
-class Frames(Sequence[Picture]):
+class Frames(LazyFrames[Picture]):
     """Lazy frames of one dataset, `ahead` of them read at once; only these stay in memory."""
 
     def __init__(
@@ -59,18 +60,7 @@ class Frames(Sequence[Picture]):
     def __len__(self) -> int:
         return self._count
 
-    @overload
-    def __getitem__(self, index: int) -> Picture: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Picture]: ...
-
-    def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(self._count))]
-        number = index + self._count if index < 0 else index
-        if not 0 <= number < self._count:
-            raise IndexError(f"frame {index} of {self._count}")
+    def _frame(self, number: int) -> Picture:
         if not self._start <= number < self._start + len(self._block):
             self._read(number - number % self._ahead)
         return self._convert(self._block[number - self._start])

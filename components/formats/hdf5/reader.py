@@ -12,6 +12,7 @@ import h5py
 from components.core.episode import Episode
 from components.core.errors import EpisodeError, FormatError
 from components.formats.assemble import build_episode, library_errors
+from components.formats.carried import plain_words
 from components.formats.hdf5 import plain
 from components.formats.hdf5.aloha import ALOHA
 from components.formats.hdf5.choose import guessed_mapping, guessed_name
@@ -22,6 +23,7 @@ from components.formats.hdf5.file import find, listed, members, opened
 from components.formats.hdf5.frames import SharedFile, is_encoded
 from components.formats.hdf5.heaps import require_sound_heaps
 from components.formats.hdf5.libero import LIBERO
+from components.formats.hdf5.own import own_demo, own_mapping
 from components.formats.hdf5.robomimic import ROBOMIMIC, masks
 from components.formats.hdf5.robosuite import ROBOSUITE
 from components.formats.hdf5.streams import stream_of
@@ -47,11 +49,12 @@ def open_source(path: Path, mapping: Mapping | None, *, where: str) -> Opened:
         damaged: list[FormatError] = []
         if dialect.demos:
             masks(root, where=where, problems=damaged)
+        own = own_mapping(root, damaged, where=where)
     problems = [Problem(error.code, error.where or where, error.message) for error in damaged]
     if dialect is DROID and not path.is_dir():
         hint = "the file of a DROID episode alone; its cameras are read where the folder is given"
         problems.append(Problem("missing_stream", where, hint))
-    rules = mapping or guessed_mapping(path, dialect, parts, where)
+    rules = mapping or own or guessed_mapping(path, dialect, parts, where)
     return Opened(dialect.name, parts, rules, tuple(problems))
 
 
@@ -133,8 +136,11 @@ def read_part(recording: Recording, part: str) -> Episode:
         streams = {name: stream for name, stream in made.items() if stream is not None}
         _require_action(scene, mapping, dialect, set(streams))
         metadata = dialect.describe(scene)
-        metadata.update(_spoken(scene, mapping))
         calibration = dialect.calibration(scene) if dialect.calibration else {}
+        own = own_demo(scene)
+        if own is not None:
+            metadata, calibration = plain_words(metadata) | own.words, own.calibration
+        metadata.update(_spoken(scene, mapping))
     if clock.assumed:
         metadata["clock"] = "assumed"
     return build_episode(
@@ -145,6 +151,7 @@ def read_part(recording: Recording, part: str) -> Episode:
         source_sha256=recording.sha256,
         source_format=recording.format,
         calibration=calibration,
+        carried_id=own.carried_id if own else "",
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import av
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from components.core.errors import FormatError
 from components.formats.assemble import library_errors
+from components.formats.lazy import ForwardFrames
 
 Picture = npt.NDArray[np.uint8]
 
@@ -41,48 +42,20 @@ def _opened(path: Path, where: str) -> Any:
     return container
 
 
-class VideoFrames(Sequence[Picture]):
+class VideoFrames(ForwardFrames[Picture]):
     """uint8 [H, W, 3] RGB frames. Front to back costs one decoding; going back starts over.
 
     `flip`, `bgr`: as in `StreamRule`. Raises `FormatError` (bad_video, too_large) when a frame is taken.
     """
 
     def __init__(self, path: Path, count: int, *, flip: bool = False, bgr: bool = False, where: str) -> None:
-        self._path, self._count, self._flip, self._bgr, self._where = path, count, flip, bgr, where
-        self._decoded: Iterator[Picture] | None = None
-        self._next = 0
-        self._last: Picture | None = None
+        super().__init__(count)
+        self._path, self._flip, self._bgr, self._where = path, flip, bgr, where
 
-    def __len__(self) -> int:
-        return self._count
+    def _too_few(self, found: int) -> FormatError:
+        return FormatError(f"the video ends after {found} of {self._count} frames", where=self._where, code="bad_video")
 
-    @overload
-    def __getitem__(self, index: int) -> Picture: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Picture]: ...
-
-    def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(self._count))]
-        number = index + self._count if index < 0 else index
-        if not 0 <= number < self._count:
-            raise IndexError(f"frame {index} of {self._count}")
-        if self._last is not None and number == self._next - 1:
-            return self._last
-        if self._decoded is None or number < self._next:
-            self._decoded, self._next = self._frames(), 0
-        while self._next <= number:
-            frame = next(self._decoded, None)
-            if frame is None:
-                raise FormatError(
-                    f"the video ends after {self._next} of {self._count} frames", where=self._where, code="bad_video"
-                )
-            self._last, self._next = frame, self._next + 1
-        assert self._last is not None
-        return self._last
-
-    def _frames(self) -> Iterator[Picture]:
+    def _begin(self) -> Iterator[Picture]:
         with library_errors(self._where, code="bad_video"), _opened(self._path, self._where) as container:
             # One thread: the pool of workers is what keeps the cores busy.
             container.streams.video[0].codec_context.thread_type = "NONE"

@@ -39,11 +39,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """`entries`: by episode index, those without data included; `tasks`: by task index."""
+    """`entries`: by episode index, those without data included; `tasks`: by task index.
+
+    `deleted`: rows that keep the place of an episode that is gone, and are none.
+    """
 
     entries: Mapping[int, Entry]
     tasks: Mapping[int, str]
     problems: tuple[Problem, ...]
+    deleted: int = 0
 
     @property
     def readable(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from components.core.errors import EpisodeError
+from components.formats.lazy import ForwardFrames
 from components.formats.lerobot.tables import PICTURE_ROWS, Rows, row_batches
 
 Numbers = npt.NDArray[Any]
@@ -120,35 +121,17 @@ def _uneven(name: str, where: str) -> EpisodeError:
     return EpisodeError(f"column {name!r} changes its width within the episode", where=where, code="wrong_shape")
 
 
-class InlinePictures(Sequence[bytes]):
+class InlinePictures(ForwardFrames[bytes]):
     """Encoded images of a column, read a few rows at a time as they are asked for, best front to back."""
 
     def __init__(self, rows: Rows, column: str, *, where: str) -> None:
+        super().__init__(len(rows))
         self._rows, self._column, self._where = rows, column, where
-        self._source: Iterator[bytes] = self._cells()
-        self._next = 0
-        self._last = b""
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    def _too_few(self, found: int) -> EpisodeError:
+        return EpisodeError(f"column {self._column!r} ends early", where=self._where, code="bad_image")
 
-    def __getitem__(self, index: Any) -> Any:
-        position = range(len(self))[index]
-        if isinstance(position, range):
-            return [self[one] for one in position]
-        if position + 1 == self._next:
-            return self._last
-        if position < self._next:
-            self._source, self._next = self._cells(), 0
-        while self._next <= position:
-            found = next(self._source, None)
-            if found is None:
-                raise EpisodeError(f"column {self._column!r} ends early", where=self._where, code="bad_image")
-            self._last = found
-            self._next += 1
-        return self._last
-
-    def _cells(self) -> Iterator[bytes]:
+    def _begin(self) -> Iterator[bytes]:
         for batch in row_batches(self._rows, [self._column], where=self._where, batch_rows=PICTURE_ROWS):
             yield from self._bytes(batch.column(self._column))
 

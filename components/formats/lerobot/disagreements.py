@@ -96,7 +96,7 @@ def find_disagreements(
 
 
 def _totals(root: Path, info: Info, catalog: Catalog, where: str) -> Iterator[tuple[str, str]]:
-    listed = len(catalog.entries)
+    listed = len(catalog.entries) + catalog.deleted
     if info.total_episodes is not None and info.total_episodes != listed:
         yield "total_episodes", f"total_episodes is {info.total_episodes}, the tree lists {listed}"
     lengths = [entry.length for entry in catalog.entries.values()]

@@ -78,7 +78,7 @@ def read_episode(recording: Recording, part: str, info: Info, entry: Entry, task
     carried = own.carried_id(row, open_part.columns)
     if row.get("episode_id") and not carried:
         open_part.notes["identity"] = "carried id dropped: frames changed"
-    depth = depth_cameras(recording.path, row.get("episode_id", ""), info.fps, where=recording.uri)
+    depth = depth_cameras(recording.path, entry.index, info.fps, where=recording.uri)
     open_part.cameras = {**entry.cameras, **depth}
     streams = _streams(open_part)
     words = _words(open_part, tasks)

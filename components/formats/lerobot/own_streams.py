@@ -11,17 +11,17 @@ from components.core.spec import ActionGroup, Embodiment, StateGroup, embodiment
 from components.formats.assemble import library_errors
 from components.formats.lerobot.catalog import Camera
 from components.formats.lerobot.info import read_json_object
-from components.formats.lerobot.own import require_unchanged
-from components.formats.lerobot.tables import batches, opened
+from components.formats.lerobot.own import EPISODES, is_own, require_unchanged
+from components.formats.lerobot.tables import opened, row_batches, rows_of_episode
 from components.formats.lerobot.template import Template
 from components.formats.lerobot.video import Clip
 from components.formats.mapping import StreamRule
 
 EMBODIMENT = "meta/gripline/embodiment.json"
-DEPTH = "meta/gripline/depth.parquet"
 CONTROL = "control_source"
 _DEPTH_PATH = "meta/gripline/depth/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-_DEPTH_COLUMNS = ("episode_id", "camera", "chunk_index", "file_index", "first_frame", "length")
+# Columns of the table of episodes that say where the depth of a camera lies.
+_DEPTH = "depth/"
 Group = ActionGroup | StateGroup
 
 
@@ -33,10 +33,11 @@ def own_rules(root: Path, *, where: str) -> dict[str, StreamRule]:
     place = f"{where}/{EMBODIMENT}"
     raw = read_json_object(root / EMBODIMENT, where=place, code="bad_metadata")
     with library_errors(place, code="bad_metadata"):
-        return _rules(embodiment_from_dict(raw))
+        return embodiment_rules(embodiment_from_dict(raw))
 
 
-def _rules(embodiment: Embodiment) -> dict[str, StreamRule]:
+def embodiment_rules(embodiment: Embodiment) -> dict[str, StreamRule]:
+    """A rule for each stream of a dataset of this robot; sources are feature keys, or `depth_source` of a camera."""
     seen = embodiment.observation
     rules = {camera: StreamRule(source=f"observation.images.{camera}", kind="image") for camera in seen.cameras}
     rules |= {camera: StreamRule(source=depth_source(camera), kind="depth") for camera in seen.depth}
@@ -91,20 +92,28 @@ def depth_source(camera: str) -> str:
     return f"meta/gripline/depth/{camera}"
 
 
-def depth_cameras(root: Path, episode_id: str, fps: float, *, where: str) -> dict[str, Camera]:
+def depth_cameras(root: Path, episode: int, fps: float, *, where: str) -> dict[str, Camera]:
     """Source of each depth camera of an episode -> where its frames lie. Raises `FormatError`."""
-    if not episode_id or not (root / DEPTH).is_file():
-        return {}
-    require_unchanged(root, DEPTH, where=where)
-    place, found = f"{where}/{DEPTH}", {}
-    with opened(root / DEPTH, where=place, code="bad_metadata") as file:
-        for batch in batches(file, range(file.num_row_groups), _DEPTH_COLUMNS):
-            for row in batch.to_pylist():
-                if row["episode_id"] == episode_id:
-                    path = Template(_DEPTH_PATH, place).path(
-                        {name: row[name] for name in ("chunk_index", "file_index")}, video_key=row["camera"]
-                    )
-                    first, length = row["first_frame"], row["length"]
-                    clip = Clip(first / fps, (first + length - 0.5) / fps)
-                    found[depth_source(row["camera"])] = Camera(path, clip, (root / path).is_file())
+    place, found = f"{where}/{EPISODES}", {}
+    row = _depth_row(root, episode, place)
+    for camera in sorted({name.removeprefix(_DEPTH).rpartition("/")[0] for name in row if name.startswith(_DEPTH)}):
+        first = row[f"{_DEPTH}{camera}/first_frame"]
+        if first >= 0:
+            at = {name: row[f"{_DEPTH}{camera}/{name}"] for name in ("chunk_index", "file_index")}
+            path = Template(_DEPTH_PATH, place).path(at, video_key=camera)
+            clip = Clip(first / fps, (first + row["length"] - 0.5) / fps)
+            found[depth_source(camera)] = Camera(path, clip, (root / path).is_file())
     return found
+
+
+def _depth_row(root: Path, episode: int, place: str) -> dict[str, Any]:
+    """What the table of episodes says of the depth of an episode; {} where it says nothing."""
+    if not is_own(root):
+        return {}
+    with opened(root / EPISODES, where=place, code="bad_metadata") as file:
+        names = [name for name in file.schema_arrow.names if name.startswith(_DEPTH)]
+    rows = rows_of_episode(root / EPISODES, episode, where=place)
+    for batch in row_batches(rows, ["length", *names], where=place) if names else ():
+        row: dict[str, Any] = batch.to_pylist()[0]
+        return row
+    return {}

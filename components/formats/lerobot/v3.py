@@ -27,7 +27,8 @@ _MAX_SECONDS = 1e9
 def read_catalog(root: Path, info: Info, *, where: str) -> Catalog:
     """Episodes of meta/episodes. Raises `FormatError` (no_episodes, bad_metadata, and as `tables.opened` does)."""
     problems: list[Problem] = []
-    rows = _episode_rows(root, info, where, problems)
+    listed = _episode_rows(root, info, where, problems)
+    rows = [row for row in listed if not _is_tombstone(row)]
     tables, videos = Files.below(root, ".parquet", where=where), Files.below(root, ".mp4", where=where)
     moved_data: dict[str, str] = {}
     moved_video: dict[str, str] = {}
@@ -41,7 +42,12 @@ def read_catalog(root: Path, info: Info, *, where: str) -> Catalog:
         entries[row["episode_index"]] = Entry(row["episode_index"], data, row["length"], row["tasks"], cameras)
     problems += relocated("data_path", list(moved_data.items()), where)
     problems += relocated("video_path", list(moved_video.items()), where)
-    return Catalog(entries, _tasks(root, where, problems), tuple(problems))
+    return Catalog(entries, _tasks(root, where, problems), tuple(problems), len(listed) - len(rows))
+
+
+def _is_tombstone(row: dict[str, Any]) -> bool:
+    """Whether a row keeps the place of a deleted episode: episodes are looked up by the position of their row."""
+    return row["length"] == 0 and not row["tasks"]
 
 
 def _cameras(row: dict[str, Any], info: Info, videos: Files, moved: dict[str, str]) -> dict[str, Camera]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,22 +13,16 @@ from typing import Any, cast
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
 from components.core.errors import EpisodeError, FormatError, GriplineError
+from components.core.exact import EXACT
 from components.formats.assemble import said
+from components.formats.lazy import ForwardFrames
 from components.formats.lerobot.tables import require_content
 
 Frame = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-# Set by hand because the default differs between machines with and without vector instructions.
-_EXACT = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INP
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.BITEXACT
-)
 # A frame above this is a damaged header, not a picture.
 _MAX_PIXELS = 64_000_000
 # Frames before the wanted one at which to look for a key frame.
@@ -85,7 +79,7 @@ def read_header(path: Path, *, where: str) -> Header:
         )
 
 
-class VideoFrames(Sequence[Frame]):
+class VideoFrames(ForwardFrames[Frame]):
     """`count` frames of a clip, decoded as they are asked for, best front to back.
 
     uint8 [H, W, 3] RGB, or uint16 [H, W] where `depth`.
@@ -94,36 +88,15 @@ class VideoFrames(Sequence[Frame]):
     """
 
     def __init__(self, path: Path, clip: Clip, count: int, fps: float, *, where: str, depth: bool = False) -> None:
-        self._path, self._clip, self._count, self._fps, self._where = path, clip, count, fps, where
+        super().__init__(count)
+        self._path, self._clip, self._fps, self._where = path, clip, fps, where
         self._pixels = "gray16le" if depth else "rgb24"
-        self._source: Iterator[Frame] | None = None
-        self._next = 0
-        self._last: Frame | None = None
 
-    def __len__(self) -> int:
-        return self._count
-
-    def _decoded(self) -> Iterator[Frame]:
+    def _begin(self) -> Iterator[Frame]:
         return _decoded(self._path, self._clip, self._fps, self._pixels, self._where)
 
-    def __getitem__(self, index: Any) -> Any:
-        position = range(self._count)[index]
-        if isinstance(position, range):
-            return [self[one] for one in position]
-        if self._last is not None and position + 1 == self._next:
-            return self._last
-        if self._source is None or position < self._next:
-            self._source, self._next = self._decoded(), 0
-        while self._next <= position:
-            self._last = next(self._source, None)
-            if self._last is None:
-                self._source = None
-                raise too_short(self._next, self._count, where=self._where)
-            self._next += 1
-        if self._next == self._count:
-            # The file is closed as soon as its last frame is there.
-            self._source = None
-        return self._last
+    def _too_few(self, found: int) -> EpisodeError:
+        return too_short(found, self._count, where=self._where)
 
 
 def too_short(found: int, expected: int, *, where: str) -> EpisodeError:
@@ -173,7 +146,7 @@ def _decoded(path: Path, clip: Clip, fps: float, pixels: str, where: str) -> Ite
                 raise FormatError("its frames change their size", where=where, code="bad_video")
             size = frame.height, frame.width
             _require_size(*size, where)
-            picture = convert.reformat(frame, format=pixels, interpolation=_EXACT, threads=1)
+            picture = convert.reformat(frame, format=pixels, interpolation=EXACT, threads=1)
             yield cast(Frame, picture.to_ndarray())
 
 

@@ -16,6 +16,7 @@ from components.formats.mcap.contents import ChunkRef, Contents, counts_by_topic
 from components.formats.mcap.decode import Decode, decoded, decoder_of
 from components.formats.mcap.latched import Latched
 from components.formats.mcap.lazy import MessageStore
+from components.formats.mcap.own import Seal, is_picture
 from components.formats.mcap.records import Block, read_chunk, read_records
 from components.formats.mcap.scan import scan
 from components.formats.mcap.streams import Gatherer, gatherer
@@ -41,10 +42,13 @@ class Gathered:
 
 
 class Gathering:
-    """Takes the messages of a recording as they come, in files numbered from 0."""
+    """Takes the messages of a recording as they come, in files numbered from 0; `seal`: see `own`."""
 
-    def __init__(self, mapping: Mapping, files: Sequence[Path], span: Span, *, where: str) -> None:
+    def __init__(
+        self, mapping: Mapping, files: Sequence[Path], span: Span, *, where: str, seal: Seal | None = None
+    ) -> None:
         self.mapping, self.span, self.where = mapping, span, where
+        self._seal = seal
         self.latched = Latched(where, span.start_ns, tuple(t for t in (mapping.instruction, mapping.task) if t))
         self._store = MessageStore(files, where)
         self._gatherers: dict[str, list[Gatherer]] = {}
@@ -56,12 +60,15 @@ class Gathering:
         self._filled: set[str] = set()
 
     def wants(self, source: Source) -> bool:
-        return source.topic in self._gatherers or self.latched.wants(source)
+        sealed = self._seal is not None and source.topic in self._seal.topics
+        return sealed or source.topic in self._gatherers or self.latched.wants(source)
 
     def add(self, file: int, block: Block, channels: Channels) -> None:
         for message in channels.messages(block, self.wants):
             if message.log_ns < self.span.end_ns:
                 source, data = message.source, block.data[message.start : message.end]
+                if self._seal is not None and source.topic in self._seal.topics:
+                    self._seal.add(source.topic, message.log_ns, data, picture=is_picture(source))
                 if self.latched.wants(source):
                     self.latched.add(source, message.log_ns, data)
                 if message.log_ns >= self.span.start_ns and source.topic in self._gatherers:
@@ -94,9 +101,9 @@ class Gathering:
         return Gathered(streams, words, calibration)
 
 
-def gather_all(files: Sequence[Path], mapping: Mapping, *, where: str) -> Gathered:
+def gather_all(files: Sequence[Path], mapping: Mapping, *, where: str, seal: Seal | None = None) -> Gathered:
     """All of a recording in one pass. Raises `FormatError` or `EpisodeError`."""
-    gathering = Gathering(mapping, files, Span(), where=where)
+    gathering = Gathering(mapping, files, Span(), where=where, seal=seal)
     metadata: list[tuple[str, dict[str, str]]] = []
     for number, path in enumerate(files):
         place = _place(files, number, where)

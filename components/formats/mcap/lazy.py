@@ -6,9 +6,9 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, overload
 
 from components.core.errors import FormatError
+from components.formats.lazy import LazyFrames
 from components.formats.mcap.pictures import Picture
 from components.formats.mcap.records import read_chunk
 
@@ -55,7 +55,7 @@ class MessageStore:
         return data
 
 
-class LazyFrames(Sequence[Picture]):
+class MessageFrames(LazyFrames[Picture]):
     """Frames of a stream; each is read, unpacked and decoded when it is indexed. Best front to back.
 
     `places`: five numbers a frame: file, chunk, start, end, and which of `decoders` is for it.
@@ -67,17 +67,6 @@ class LazyFrames(Sequence[Picture]):
     def __len__(self) -> int:
         return len(self._places) // _FIELDS
 
-    @overload
-    def __getitem__(self, index: int) -> Picture: ...
-    @overload
-    def __getitem__(self, index: slice) -> LazyFrames: ...
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            chosen = array("q")
-            for number in range(*index.indices(len(self))):
-                chosen += self._places[number * _FIELDS : (number + 1) * _FIELDS]
-            return LazyFrames(self._store, chosen, self._decoders)
-        number = range(len(self))[index]
+    def _frame(self, number: int) -> Picture:
         file, chunk, start, end, decoder = self._places[number * _FIELDS : (number + 1) * _FIELDS]
         return self._decoders[decoder](self._store.read(file, chunk, start, end))

@@ -25,6 +25,7 @@ from components.formats.mcap.cutting import cuts_of
 from components.formats.mcap.gather import Gathered, Span, gather_all, gather_span, nothing_mapped
 from components.formats.mcap.guess import guess_mapping
 from components.formats.mcap.index import contents_of
+from components.formats.mcap.own import opened_seal, own_mapping, own_metadata, seal_for
 from components.formats.mcap.probe import Probe, probes
 from components.formats.mcap.scan import require_whole, scan
 from components.formats.source import Field, Opened, Problem, Recording
@@ -53,7 +54,10 @@ def _opened(path: Path, mapping: Mapping | None, where: str) -> Opened:
     bag = open_bag(path, where=where)
     files = [contents_of(file, where=_place(where, file, bag.files)) for file in bag.files]
     problems = list(disagreements(bag, files, where))
-    ruling = mapping or _own_mapping(files, where)
+    damaged: list[FormatError] = []
+    own = None if mapping else own_mapping(own_metadata(bag.files, where=where), damaged, where=where)
+    ruling = mapping or own or _fitting(files, where)
+    problems += [Problem(error.code, error.where or where, error.message) for error in damaged]
     cuts: tuple[Cut, ...] = ()
     if ruling.episode.by != "file":
         cuts, hidden = cuts_of(files, ruling, where=where)
@@ -67,7 +71,7 @@ def _opened(path: Path, mapping: Mapping | None, where: str) -> Opened:
     return Opened(_dialect(files), ("",), ruling, tuple(problems), cuts)
 
 
-def _own_mapping(files: Sequence[Contents], where: str) -> Mapping:
+def _fitting(files: Sequence[Contents], where: str) -> Mapping:
     counts = counts_by_topic(files)
     fitting = fitting_mapping((topic for topic, count in counts.items() if count), "mcap")
     if fitting is not None:
@@ -122,8 +126,14 @@ def read_part(recording: Recording, part: str) -> Episode:
         bag = open_bag(recording.path, where=where)
         for file in bag.files:
             require_whole(file, where=_place(where, file, bag.files))
-        gathered = gather_all(bag.files, recording.mapping, where=where)
-    return _episode(gathered, recording, where)
+        own = own_metadata(bag.files, where=where)
+        seal = seal_for(own, where=where)
+        gathered = gather_all(bag.files, recording.mapping, where=where, seal=seal)
+    carried = ""
+    if seal is not None:
+        notes, gathered.calibration, carried = opened_seal(seal, own, gathered.words, where=where)
+        gathered.words |= notes
+    return _episode(gathered, recording, where, carried_id=carried)
 
 
 def read_range(recording: Recording, part: str, start_ns: int, end_ns: int) -> Episode:
@@ -151,7 +161,7 @@ def origin_ns(path: Path, *, where: str) -> int:
         return first_ns([contents_of(file, where=_place(where, file, bag.files)) for file in bag.files])
 
 
-def _episode(gathered: Gathered, recording: Recording, where: str) -> Episode:
+def _episode(gathered: Gathered, recording: Recording, where: str, *, carried_id: str = "") -> Episode:
     words = dict(gathered.words)
     if gathered.calibration and not words.get("calibration_digest"):
         words["calibration_digest"] = digest_json(gathered.calibration)
@@ -163,6 +173,7 @@ def _episode(gathered: Gathered, recording: Recording, where: str) -> Episode:
         source_sha256=recording.sha256,
         source_format="mcap",
         calibration=gathered.calibration,
+        carried_id=carried_id,
     )
 
 

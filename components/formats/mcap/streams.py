@@ -15,7 +15,7 @@ from components.formats.assemble import is_picture, numeric_stream, picture_stre
 from components.formats.mapping import Mapping, StreamRule
 from components.formats.mcap.clock import time_of
 from components.formats.mcap.decode import Decode, decoded
-from components.formats.mcap.lazy import LazyFrames, MessageStore
+from components.formats.mcap.lazy import MessageFrames, MessageStore
 from components.formats.mcap.pictures import Picture, picture
 from components.formats.mcap.topics import Message, Source
 from components.formats.mcap.values import Rows
@@ -151,7 +151,7 @@ class _Pictures(_Timed):
     def stream(self) -> Stream:
         order = self._order()
         places = array("q", np.array(self._places, dtype=np.int64).reshape(len(order), -1)[order].tobytes())
-        frames = LazyFrames(self._store, places, self._decoders)
+        frames = MessageFrames(self._store, places, self._decoders)
         return picture_stream(self.name, self.rule, self._times(order), frames, where=self.where)
 
 

@@ -6,10 +6,8 @@ from components.core.errors import EpisodeError
 from components.formats.rlds.example import Values
 from components.formats.rlds.features import Feature
 from components.formats.rlds.frames import is_padding
-from components.formats.rlds.record import STEPS, Record, is_picture
+from components.formats.rlds.record import METADATA, STEPS, Record, is_picture
 from components.formats.source import Field
-
-_METADATA = "episode_metadata/"
 
 
 def words_of(record: Record, key: str, source: str, *, where: str) -> dict[str, str]:
@@ -28,7 +26,7 @@ def extra_of(record: Record) -> dict[str, str]:
     for name, values in record.values.items():
         if not name.startswith(STEPS) and len(values) == 1 and not is_picture(values):
             value = values[0]
-            extra[name.removeprefix(_METADATA)] = (
+            extra[name.removeprefix(METADATA)] = (
                 value.decode(errors="replace") if isinstance(value, bytes) else f"{value:g}"
             )
     return extra

@@ -5,6 +5,7 @@ Source: tensorflow/core/example/{example,feature}.proto.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -27,6 +28,21 @@ def parse_example(payload: bytes, *, where: str) -> dict[str, Values]:
         example = example_class()()
         example.ParseFromString(payload)
         return {name: _values(feature) for name, feature in sorted(example.features.feature.items())}
+
+
+def example_bytes(values: Mapping[str, Values]) -> bytes:
+    """Inverse of `parse_example`; the same lists give the same bytes."""
+    example = example_class()()
+    for name, found in values.items():
+        feature = example.features.feature[name]
+        if isinstance(found, list):
+            feature.bytes_list.value.extend(found)
+        elif found.dtype == np.float32:
+            feature.float_list.value.extend(found.tolist())
+        else:
+            feature.int64_list.value.extend(found.tolist())
+    data: bytes = example.SerializeToString(deterministic=True)
+    return data
 
 
 def _values(feature: Any) -> Values:

@@ -12,13 +12,14 @@ from PIL import Image
 
 from components.core.errors import EpisodeError
 from components.formats.images import MAX_PIXELS
+from components.formats.lazy import LazyFrames
 from components.formats.rlds.tfrecord import Span
 
 # Above this an encoded picture shows something.
 _MAX_PADDING_BYTES = 1 << 16
 
 
-class RecordFrames(Sequence[bytes]):
+class RecordFrames(LazyFrames[bytes]):
     """Encoded pictures by their place in the file; nothing of the record stays in memory."""
 
     def __init__(self, path: Path, spans: Sequence[Span], where: str) -> None:
@@ -27,8 +28,8 @@ class RecordFrames(Sequence[bytes]):
     def __len__(self) -> int:
         return len(self._spans)
 
-    def __getitem__(self, index: int) -> bytes:  # type: ignore[override]
-        span = self._spans[index]
+    def _frame(self, number: int) -> bytes:
+        span = self._spans[number]
         try:
             with self._path.open("rb") as stream:
                 stream.seek(span.offset)

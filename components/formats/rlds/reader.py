@@ -13,11 +13,13 @@ from pathlib import Path
 from components.core.episode import Episode
 from components.core.errors import FormatError
 from components.formats.assemble import build_episode
+from components.formats.carried import plain_words
 from components.formats.mapping import Mapping
 from components.formats.rlds.describe import extra_of, field_of, words_of
 from components.formats.rlds.example import Values, parse_example
 from components.formats.rlds.features import Feature, load_features, records_promised
 from components.formats.rlds.guess import guessed_mapping
+from components.formats.rlds.own import own_mapping, own_record
 from components.formats.rlds.record import as_record
 from components.formats.rlds.streams import Source, stream_of, times_of
 from components.formats.rlds.tfrecord import Framing, Span, framing, payload
@@ -33,7 +35,10 @@ def open_source(path: Path, mapping: Mapping | None, *, where: str) -> Opened:
         raise _broken_off(found, where)
     features, problems = _features(path, where)
     problems += _disagreements(path, found, where)
-    ruling = mapping or _guess(path, found, features, where)
+    damaged: list[FormatError] = []
+    own = None if mapping else own_mapping(path, found.spans, features, damaged, where=where)
+    problems += [Problem(error.code, error.where or where, error.message) for error in damaged]
+    ruling = mapping or own or _guess(path, found, features, where)
     names = tuple(_part(number) for number in range(len(found.spans) + (found.end is not None)))
     return Opened("rlds", names, ruling, tuple(problems))
 
@@ -64,8 +69,16 @@ def read_part(recording: Recording, part: str) -> Episode:
             streams[name] = stream
     for key, source in (("instruction", mapping.instruction), ("task", mapping.task)):
         extra |= words_of(record, key, source, where=where)
+    own = own_record(record.values, where=where)
     return build_episode(
-        streams, extra, mapping, source_uri=where, source_sha256=recording.sha256, source_format="rlds"
+        streams,
+        plain_words(extra | own.words if own else extra),
+        mapping,
+        source_uri=where,
+        source_sha256=recording.sha256,
+        source_format="rlds",
+        calibration=own.calibration if own else {},
+        carried_id=own.carried_id if own else "",
     )
 
 

@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from components.core.errors import EpisodeError
 from components.formats.assemble import library_errors
+from components.formats.carried import KEY
 from components.formats.rlds.example import Values
 from components.formats.rlds.features import Feature
 
 STEPS = "steps/"
+METADATA = "episode_metadata/"
 # One number a step in every RLDS data set; the first that is there says how many steps a record has.
 _COUNTED_BY = ("is_last", "is_first", "is_terminal", "reward", "discount")
 # Meaningless on a step that is_last marks: it is the observation after the last action.
@@ -27,7 +29,8 @@ _PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 class Record:
     """`count`: steps in the record; `kept`: those up to the first that is_last marks, all where none is.
 
-    `ends`: whether one is marked. Some data sets never mark one; then the record's end is the episode's.
+    `ends`: whether one is marked, so that it has no action. Some data sets never mark one; then the record's end is the
+    episode's. `own`: whether gripline wrote it: the last step has an action, and no camera is padding.
     """
 
     values: Mapping[str, Values]
@@ -35,6 +38,7 @@ class Record:
     count: int
     kept: int
     ends: bool
+    own: bool = False
 
     def full_key(self, key: str) -> str | None:
         """The feature that a mapping means: below the steps, else of the whole episode."""
@@ -97,7 +101,8 @@ def as_record(values: Mapping[str, Values], features: Mapping[str, Feature], *, 
     marks = values.get(STEPS + "is_last")
     marked = np.flatnonzero(marks[:count]) if isinstance(marks, np.ndarray) else np.array([], np.int64)
     kept = int(marked[0]) + 1 if len(marked) else count
-    return Record(values, features, count, kept, bool(len(marked)))
+    own = METADATA + KEY in values
+    return Record(values, features, count, kept, bool(len(marked)) and not own, own)
 
 
 def is_picture(values: Values) -> bool:

@@ -76,7 +76,7 @@ def _frames(record: Record, full: str, rule: StreamRule, source: Source, where: 
     feature = record.features.get(full)
     if feature.kind != "tensor" if feature else isinstance(record.values[full], list):
         encoded = record.encoded(full, where=where)
-        if is_padding(encoded):
+        if not record.own and is_padding(encoded):
             return None
         frames: Sequence[Any] = RecordFrames(source.path, spans_in(source.payload, encoded, source.span.offset), where)
     else:

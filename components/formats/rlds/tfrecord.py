@@ -45,6 +45,12 @@ def masked_crc(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
+def framed(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Head, payload and foot of a record, to be written one after the other: what `framing` and `payload` read."""
+    length = struct.pack("<Q", len(data))
+    return length + struct.pack("<I", masked_crc(length)), data, struct.pack("<I", masked_crc(data))
+
+
 def length_of(head: bytes) -> int | None:
     """Payload bytes of a record that begins with these 12 bytes, or None where they are no head of a record."""
     if len(head) < _HEAD_BYTES:

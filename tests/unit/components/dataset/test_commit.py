@@ -75,6 +75,39 @@ def test_the_record_comes_last_and_frames_come_first(tmp_path: Path, monkeypatch
     assert moved == [commit.COMMITTED, "data/x", "videos/y", "meta/info.json", layout.OWN_RECORD]
 
 
+def test_a_commit_takes_files_away(tmp_path: Path) -> None:
+    place(tmp_path, a="old", b__c="old", b__d__e="old")
+    place(tmp_path / commit.STAGED, a="new")
+    commit.stage_removal(tmp_path, ["b/c"])
+    commit.stage_removal(tmp_path, ["b/d/e"])
+    assert commit.tree_files(tmp_path) == {"a", "b/c", "b/d/e"}
+    assert close.list_files(tmp_path, {}).keys() == {"a"}
+    commit.publish(tmp_path)
+    assert set(commit.files_below(tmp_path)) == {"a"}
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_commit_that_takes_files_away_and_was_cut_short_is_completed(tmp_path: Path) -> None:
+    place(tmp_path, a="old", b="old", c="kept")
+    place(tmp_path / commit.STAGED, a="new")
+    commit.stage_removal(tmp_path, ["a", "b", "gone"])
+    (tmp_path / commit.STAGED).rename(tmp_path / commit.COMMITTED)
+    assert commit.tree_files(tmp_path) == {"a", "c"}
+    for _ in range(2):
+        commit.recover(tmp_path)
+        assert {name: (tmp_path / name).read_text() for name in commit.files_below(tmp_path)} == {
+            "a": "new",
+            "c": "kept",
+        }
+
+
+def test_a_removal_that_was_not_committed_is_none(tmp_path: Path) -> None:
+    place(tmp_path, a="old")
+    commit.stage_removal(tmp_path, ["a"])
+    commit.recover(tmp_path)
+    assert set(commit.files_below(tmp_path)) == {"a"}
+
+
 def test_commits_add_up_to_what_one_close_gives(
     tmp_path: Path, cell: Embodiment, video: Video, make_episode: Make, write_tree: Callable[..., str]
 ) -> None:

@@ -19,12 +19,14 @@ from components.core.params import Video
 from components.core.spec import Embodiment
 from components.dataset import layout
 from components.dataset.frames import EpisodeFrames
+from components.dataset.lock import lock_path
 from components.dataset.reader import Dataset
 from components.dataset.resume import resume
 from components.dataset.writer import DatasetWriter
 
-# Commits after every second episode. Kills itself at the n-th call of any Python function from the first commit on, or
-# of one function; the profile hook needs no help from the code it interrupts. Prints the digest of each commit.
+# Commits after every second episode. Kills itself at the n-th call of any Python function, from the start ("*") or from
+# the first commit on (""), or of one function; the profile hook needs no help from the code it interrupts. Prints the
+# digest of each commit.
 CHILD = """
 import os, pickle, signal, sys
 root, embodiment, fps, video, episodes, function, nth, resuming = pickle.load(sys.stdin.buffer)
@@ -33,7 +35,7 @@ from components.dataset.writer import DatasetWriter
 calls = 0
 def hook(frame, event, _):
     global calls
-    if event == "call" and (not function or frame.f_code.co_name == function):
+    if event == "call" and (function in ("", "*") or frame.f_code.co_name == function):
         calls += 1
         if calls == nth:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -99,15 +101,30 @@ def test_a_killed_writer_leaves_a_whole_commit_or_the_tree_before(
 
 
 @pytest.mark.kill
-def test_killed_anywhere_in_a_commit(tmp_path: Path, cell: Embodiment, video: Video, make_episode: Make) -> None:
+@pytest.mark.parametrize("where", ["", "*"], ids=["in a commit", "in writing"])
+def test_killed_anywhere(tmp_path: Path, cell: Embodiment, video: Video, make_episode: Make, where: str) -> None:
     episodes = tiny(make_episode)[:4]
-    calls = int(run_child(tmp_path / "whole", cell, video, episodes, "", 0)[-1].split()[1])
+    calls = int(run_child(tmp_path / "whole", cell, video, episodes, where, 0)[-1].split()[1])
     points = np.random.default_rng(1).integers(1, calls, 5).tolist()
     for nth in points:
         root = tmp_path / str(nth)
-        written = run_child(root, cell, video, episodes, "", nth)
+        written = run_child(root, cell, video, episodes, where, nth)
         assert len(written) < 3
         check_left(root, None, written, episodes, 0, video, cell)
+
+
+@pytest.mark.kill
+def test_an_append_killed_anywhere(
+    tmp_path: Path, cell: Embodiment, video: Video, make_episode: Make, write_tree: Write
+) -> None:
+    episodes = tiny(make_episode)[:4]
+    before = write_tree(tmp_path / "start", episodes[:2])
+    shutil.copytree(tmp_path / "start", tmp_path / "whole")
+    last = run_child(tmp_path / "whole", cell, video, episodes[2:], "*", 0, resuming=True)[-1]
+    for nth in np.random.default_rng(2).integers(1, int(last.split()[1]), 4).tolist():
+        root = Path(shutil.copytree(tmp_path / "start", tmp_path / str(nth)))
+        written = run_child(root, cell, video, episodes[2:], "*", nth, resuming=True)
+        check_left(root, before, written, episodes, 2, video, cell)
 
 
 def opened(root: Path) -> Dataset | None:
@@ -155,6 +172,7 @@ def check_left(
     assert dataset.digest == digest
     assert len(dataset) == len(episodes)
     assert not list((root / "meta/gripline").glob(".*"))
+    assert not lock_path(root).exists()
     with DatasetWriter(root.with_name("fresh"), body, 20, video) as fresh:
         for episode in episodes:
             fresh.add_frames(episode)

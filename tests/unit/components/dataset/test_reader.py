@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.core.errors import DatasetError
-from components.core.files import read_json, write_json
 from components.core.spec import Embodiment
-from components.dataset import layout
 from components.dataset.frames import ROW_COLUMNS, STREAM_COLUMNS, EpisodeFrames
+from components.dataset.parquet_rows import ParquetRows
 from components.dataset.reader import Dataset
-from components.dataset.stats import merge_stats, numeric_stats
+from components.dataset.stats import measure, merge_stats
 
 DATA = "data/chunk-000/file-000.parquet"
 STREAMS = "meta/gripline/streams/chunk-000/file-000.parquet"
@@ -66,7 +66,7 @@ def test_statistics_of_some_episodes_need_no_frames(own_tree: Path, episodes: li
     dataset = Dataset.open(own_tree)
     (own_tree / DATA).unlink()
     stats = dataset.stats_of([1, 3])["action"]
-    expected = merge_stats([numeric_stats(episodes[index].action) for index in (1, 3)])
+    expected = merge_stats([measure(episodes[index].action) for index in (1, 3)])
     for name, value in expected.items():
         np.testing.assert_array_equal(stats[name], value)
     with pytest.raises(DatasetError, match="statistics of no episode"):
@@ -81,76 +81,9 @@ def test_statistics_of_all_are_those_in_the_file(tree: Path) -> None:
             np.testing.assert_array_equal(merged[key][name], value)
 
 
-def edit(path: Path, change: Callable[[Any], Any]) -> None:
-    value = read_json(path)
-    change(value)
-    write_json(path, value)
-
-
 def drop_row(path: Path) -> None:
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
-
-
-def change_hash(path: Path) -> None:
-    table = pq.read_table(path)
-    column = table.column_names.index("pixel_sha256")
-    pq.write_table(table.set_column(column, "pixel_sha256", [["0" * 64] * len(table)]), path)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"codebase_version": "v2.1"}, "version 'v2.1', expected 'v3.0'"),
-        ({"fps": None}, "info.json: lacks fps"),
-        ({"total_episodes": 6}, "rows of meta/episodes: 5, expected 6"),
-        ({"total_frames": 1}, "frames in meta/episodes: 115, expected 1"),
-        ({"fps": 30}, "fps: 30, expected 20"),
-        ({"robot_type": "aloha"}, "robot_type: 'aloha', expected 'sawyer-cell'"),
-        ({"data_path": "x"}, "data_path: 'x', expected 'data/chunk"),
-    ],
-)
-def test_an_info_that_disagrees_is_refused(own_tree: Path, change: dict[str, Any], message: str) -> None:
-    info = read_json(own_tree / layout.INFO) | change
-    write_json(own_tree / layout.INFO, {key: value for key, value in info.items() if value is not None})
-    with pytest.raises(DatasetError, match=message):
-        Dataset.open(own_tree)
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (
-            lambda r: (r / layout.INFO).unlink(),
-            r"not a dataset, there is no meta/info.json. Run the ingest stage first",
-        ),
-        (lambda r: (r / layout.INFO).write_text("{"), r"info.json: not JSON: .* Restore the tree or run ingest again"),
-        (lambda r: (r / layout.INFO).write_text("[]"), "info.json: holds a list, expected an object"),
-        (lambda r: (r / layout.OWN_RECORD).unlink(), r"the tree is not complete: .*no record.json"),
-        (lambda r: (r / layout.OWN_EMBODIMENT).write_text("{}"), "not an embodiment"),
-        (lambda r: (r / layout.OWN_EPISODES).unlink(), "there is no meta/gripline/episodes.parquet"),
-        (lambda r: (r / layout.OWN_EPISODES).write_text("PAR1"), "episodes.parquet: unreadable"),
-        (lambda r: drop_row(r / layout.OWN_EPISODES), "rows of meta/gripline/episodes.parquet: 4, expected 5"),
-        (lambda r: change_hash(r / layout.OWN_EPISODES), "digest of the episodes"),
-        (lambda r: drop_row(r / "meta/episodes/chunk-000/file-000.parquet"), "rows of meta/episodes: 4, expected 5"),
-        (lambda r: (r / DATA).unlink(), f"missing: {DATA}"),
-        (lambda r: (r / WRIST).unlink(), f"missing: {WRIST}"),
-        (lambda r: (r / layout.STATS).unlink(), "missing: meta/stats.json"),
-        (lambda r: (r / STREAMS).unlink(), f"missing: {STREAMS}"),
-        (lambda r: edit(r / layout.OWN_FILES, dict.clear), "files.json names no file of meta/episodes"),
-    ],
-)
-def test_damage_is_named_on_opening(own_tree: Path, damage: Callable[[Path], Any], message: str) -> None:
-    damage(own_tree)
-    with pytest.raises(DatasetError, match=message):
-        Dataset.open(own_tree)
-
-
-def test_a_missing_column_is_named(own_tree: Path) -> None:
-    path = own_tree / layout.OWN_EPISODES
-    pq.write_table(pq.read_table(path).drop_columns(["licence"]), path)
-    with pytest.raises(DatasetError, match="licence"):
-        Dataset.open(own_tree)
 
 
 def test_data_and_video_that_do_not_match_the_metadata_are_found_when_read(own_tree: Path) -> None:
@@ -180,31 +113,60 @@ def test_an_unknown_camera_is_named(tree: Path) -> None:
         Dataset.open(tree).images(0, "left")
 
 
-def flip_last_byte(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+def test_only_the_columns_asked_for_are_read(
+    tree: Path, episodes: list[EpisodeFrames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, asked = Dataset.open(tree), []
+    read = dataset._parquet.read
+
+    def watched(*arguments: Any) -> Any:
+        asked.append(arguments[3])
+        return read(*arguments)
+
+    monkeypatch.setattr(dataset._parquet, "read", watched)
+    found = dataset.frames(2, ["action", "observation.time"])
+    assert list(found) == ["action", "observation.time"]
+    np.testing.assert_array_equal(found["action"], episodes[2].action)
+    # The number says whether the rows are those of the episode.
+    assert asked == [["action", "observation.time", "episode_index"]]
+    with pytest.raises(DatasetError, match=r"file-000.parquet: lacks the columns observation.smell"):
+        dataset.frames(2, ["observation.smell"])
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda r: flip_last_byte(r / WRIST), f"{WRIST} changed"),
-        (lambda r: (r / "data/extra.parquet").write_text("x"), "data/extra.parquet is not listed"),
-        (lambda r: (r / STREAMS).unlink(), f"{STREAMS} is missing"),
-        (lambda r: edit(r / layout.OWN_FILES, lambda f: f.pop(WRIST)), "differs from what the record was sealed over"),
-    ],
-)
-def test_verify_names_what_differs(own_tree: Path, damage: Callable[[Path], Any], message: str) -> None:
-    dataset = Dataset.open(own_tree)
+def test_threads_read_what_one_thread_reads(
+    tmp_path: Path, episodes: list[EpisodeFrames], write_tree: Callable[..., str]
+) -> None:
+    write_tree(tmp_path, episodes, data_file_mb=1e-6, video_file_mb=1e-6)
+    alone = Dataset.open(tmp_path)
+    images = {(n, camera): alone.images(n, camera) for n in range(5) for camera in alone.cameras}
+    shared = Dataset.open(tmp_path)
+    shared._parquet = ParquetRows(limit=2)
+
+    def read(seed: int) -> None:
+        number, camera = seed % 5, shared.cameras[seed % 2]
+        np.testing.assert_array_equal(shared.frames(number, ["action"])["action"], episodes[number].action)
+        np.testing.assert_array_equal(shared.images(number, camera), images[number, camera])
+        assert shared.video_place(number, camera) == alone.video_place(number, camera)
+        assert shared.streams_of(number) == episodes[number].streams
+        assert shared.episode_id(number) == episodes[number].episode_id
+        assert shared.row(number)["task"] == episodes[number].task
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(read, np.random.default_rng(1).permutation(60).tolist())) == [None] * 60
+
+
+def test_streams_of_other_episodes_are_not_taken_for_its_own(own_tree: Path) -> None:
+    path = own_tree / "meta/gripline/streams/chunk-000/file-000.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.take([1, 0, 2, 3, 4]), path)
+    with pytest.raises(DatasetError, match=r"file-000.parquet: does not hold the streams of episode 1. Restore"):
+        Dataset.open(own_tree).streams_of(1)
+
+
+def test_an_episode_without_streams_has_none(
+    tmp_path: Path, make_episode: Callable[..., EpisodeFrames], write_tree: Callable[..., str]
+) -> None:
+    write_tree(tmp_path, [make_episode(1, streams=[]), make_episode(2), make_episode(3, streams=[])])
+    dataset = Dataset.open(tmp_path)
+    assert [len(dataset.streams_of(number)) for number in range(3)] == [0, 1, 0]
     dataset.verify()
-    damage(own_tree)
-    with pytest.raises(DatasetError, match=message):
-        dataset.verify()
-
-
-def test_verify_names_a_few_and_counts_the_others(own_tree: Path) -> None:
-    dataset = Dataset.open(own_tree)
-    for number in range(8):
-        (own_tree / f"extra-{number}").write_text("x")
-    with pytest.raises(DatasetError, match=r"extra-4 is not listed and 3 more"):
-        dataset.verify()

@@ -38,6 +38,7 @@ def test_the_tree_is_laid_out_as_lerobot_does(tree: Path) -> None:
         "meta/gripline/episodes.parquet",
         "meta/gripline/files.json",
         "meta/gripline/record.json",
+        "meta/gripline/sketches/chunk-000/file-000.parquet",
         "meta/gripline/streams/chunk-000/file-000.parquet",
         "meta/gripline/totals.json",
         "meta/info.json",

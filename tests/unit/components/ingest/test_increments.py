@@ -195,10 +195,10 @@ def test_a_stranger_that_comes_and_goes_is_written_down(run: Run, raw: Path, tmp
     run(raw, tmp_path / "out")
     (raw / "thesis.doc").write_text("hello")
     assert [entry.code for entry in run(raw, tmp_path / "out").quarantined] == ["unknown_format"]
-    assert "unknown_format" in (tmp_path / "out" / build.QUARANTINE).read_text()
+    assert "unknown_format" in (tmp_path / "out" / build.OWN_QUARANTINE).read_text()
     (raw / "thesis.doc").unlink()
     assert run(raw, tmp_path / "out").quarantined == ()
-    assert (tmp_path / "out" / build.QUARANTINE).read_text() == ""
+    assert (tmp_path / "out" / build.OWN_QUARANTINE).read_text() == ""
 
 
 def test_another_split_reads_nothing(run: Run, raw: Path, tmp_path: Path, reads: list[str]) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.ingest.split import Candidate, assign
+from components.dataset.splits import Candidate
+from components.ingest.split import assign
 
 TASKS = ("open", "close")
 

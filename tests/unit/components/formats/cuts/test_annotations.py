@@ -8,7 +8,8 @@ import pytest
 
 from components.core.errors import UsageError
 from components.formats.annotations import read_annotations
-from components.formats.cut_lists import cuts_digest, cuts_for, told_digest
+from components.formats.cut_lists import cuts_digest
+from components.formats.cut_places import cuts_for, told_digest
 from components.formats.cuts import ControlSpan, Cut
 
 S = 10**9

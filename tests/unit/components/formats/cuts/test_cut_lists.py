@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from components.core.episode import CONTROL_SOURCES
 from components.core.errors import UsageError
-from components.formats.cut_lists import CutList, cuts_digest, cuts_for, read_cut_list, write_cut_list
+from components.formats.cut_lists import CutList, cuts_digest, read_cut_list, write_cut_list
+from components.formats.cut_places import cuts_for
 from components.formats.cut_rows import SourceCut
 from components.formats.cuts import ControlSpan, Cut
 

@@ -19,6 +19,7 @@ from components.core.files import digest_json
 from components.core.frames_digest import frames_sha256
 from components.core.params import Video
 from components.core.spec import SAWYER_CELL
+from components.dataset.edits.delete import delete
 from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
 from components.dataset.writer import DatasetWriter
 from components.formats.lerobot import reader
@@ -74,6 +75,20 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tree(written: Path, tmp_path: Path) -> Path:
     """A copy to break."""
     return Path(shutil.copytree(written, tmp_path / "tree"))
+
+
+def test_a_deleted_episode_is_no_episode(trees: ModuleType, tree: Path) -> None:
+    delete(tree, [frames_of(1).episode_id])
+    recording, opened = trees.open_tree(tree)
+    assert (opened.parts, opened.problems) == (("episode_000000", "episode_000002"), ())
+    for seed, part in zip((0, 2), opened.parts, strict=True):
+        episode = reader.read_part(recording, part)
+        np.testing.assert_array_equal(episode.streams["hand"].values, frames_of(seed).state[:, :3])
+        np.testing.assert_array_equal(list(episode.streams["depth"].values), frames_of(seed).depth["depth"])
+        assert len(episode.streams["wrist"].values) == len(frames_of(seed))
+        assert episode_id(episode) == frames_of(seed).episode_id
+    with pytest.raises(FormatError, match="there is no such episode"):
+        reader.read_part(recording, "episode_000001")
 
 
 def change_rows(root: Path, **columns: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from components.core.errors import FormatError
 from components.formats.rlds import tfrecord
-from components.formats.rlds.tfrecord import Span, framing, length_of, masked_crc, payload
+from components.formats.rlds.tfrecord import Span, framed, framing, length_of, masked_crc, payload
 
 
 def test_the_masked_checksum_is_that_of_tensorflow() -> None:
@@ -22,6 +22,11 @@ def test_records_are_found_and_read(records: ModuleType, tmp_path: Path) -> None
     assert found.end is None
     assert found.spans == (Span(12, 3), Span(31, 0), Span(47, 5))
     assert [payload(path, span, where="a") for span in found.spans] == [b"one", b"", b"three"]
+
+
+@pytest.mark.parametrize("data", [b"", b"one", b"x" * 5000])
+def test_records_are_framed_as_they_are_read(records: ModuleType, data: bytes) -> None:
+    assert b"".join(framed(data)) == records.framed(data)
 
 
 def test_a_file_that_changed_is_looked_at_again(records: ModuleType, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ROS 2 message definitions that the recorder writes, as `ros2 bag` stores them: each with those it refers to."""
+"""The ROS 2 message definitions that gripline writes, as `ros2 bag` stores them: each with those it refers to."""
 
 from __future__ import annotations
 
