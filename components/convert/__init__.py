@@ -1,0 +1,1 @@
+"""Datasets out again, as files of other formats."""
