@@ -7,7 +7,7 @@ import sys
 import typer
 
 from components.core.stage import configure_logging, exit_code_of
-from flows.commands import data, lineage, policy, release, run
+from flows.commands import convert, data, dataset, explore, lineage, policy, release, run
 
 app = typer.Typer(
     name="gripline",
@@ -16,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (run, data, policy, release, lineage):
+for module in (run, data, dataset, explore, convert, policy, release, lineage):
     module.add_to(app)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 StageResult = Literal["ran", "unchanged"]
-STAGES = ("raw", "ingest", "check", "train", "export", "evaluate", "gate")
+STAGES = ("raw", "ingest", "check", "card", "train", "export", "evaluate", "gate")
 
 
 @contextmanager

@@ -46,11 +46,18 @@ def _places(workspace: Workspace, releases: list[dict[str, Any]]) -> dict[str, s
         "contact sheet of episodes": workspace.checks / "contact_sheet.png",
         "success in closed loop": workspace.evaluation / "success.png",
     }
+    if (card := card_page(workspace)).is_file():
+        places["card of the dataset"] = card
     for entry in releases:
         if entry.get("report"):
             places[f"rollout of version {entry['version']}"] = Path(entry["report"])
     found = {name: str(path.relative_to(workspace.root)) for name, path in places.items()}
     return {**found, "MLflow UI, Prefect UI": "gripline ui"}
+
+
+def card_page(workspace: Workspace) -> Path:
+    """Where `gripline dataset card` puts the card of the workspace's own dataset."""
+    return workspace.dataset.with_name(f"{workspace.dataset.name}-card") / "card.html"
 
 
 def as_text(summary: dict[str, Any]) -> str:
@@ -128,6 +135,7 @@ def links_page(workspace: Workspace, links: dict[str, str]) -> str:
         "Last run": workspace.reports / "index.html",
         "Data Docs": workspace.check_docs / "index.html",
         "Contact sheet": workspace.checks / "contact_sheet.png",
+        "Card of the dataset": card_page(workspace),
     }
     known |= {f"Rollout {path.parent.name}": path for path in sorted(workspace.rollouts.glob("*/report.html"))}
     local = {name: "/" + str(path.relative_to(workspace.root)) for name, path in known.items() if path.is_file()}

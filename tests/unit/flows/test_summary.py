@@ -98,3 +98,13 @@ def test_the_first_page_links_only_what_exists(finished: Workspace) -> None:
     assert "/.gripline/rollouts/r1/report.html" in page
     assert "http://127.0.0.1:1" in page
     assert "Contact sheet" not in page
+
+
+def test_a_card_is_linked_where_there_is_one(finished: Workspace) -> None:
+    judge(finished, passed=True)
+    assert "card of the dataset" not in collect(finished, {}, [], 0.0)["look"]
+    card = finished.data / "dataset-card" / "card.html"
+    card.parent.mkdir()
+    card.write_text("a card")
+    assert collect(finished, {}, [], 0.0)["look"]["card of the dataset"] == "data/dataset-card/card.html"
+    assert "/data/dataset-card/card.html" in links_page(finished, {})

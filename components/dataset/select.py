@@ -1,0 +1,88 @@
+"""Some episodes of a dataset, by what its table says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.core.errors import DatasetError, UsageError
+from components.dataset.episode_table import COLUMNS, JUDGED, episodes_of, open_connection, read_verdicts
+from components.dataset.expression import Expression, parse
+from components.dataset.parts import Part
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def select(parts: Sequence[Part], where: str, verdicts: Path | None = None) -> list[Part]:
+    """The parts with the episodes left for which `where` is true; parts without one are left out.
+
+    `where`: one SQL expression over `episode_table.COLUMNS`, `verdicts`: verdicts.parquet. Only the columns that it
+    names are read. Raises `UsageError` for what is no such expression and `DatasetError` where no episode is left; it
+    says how many each of the conditions that AND joins would leave.
+
+    Example:
+        select(parts_of(path), "embodiment = 'panda' and task like '%drawer%' and verdict = 'accepted'", verdicts)
+    """
+    expression = _parsed(where)
+    judged = [name for name in JUDGED if name in expression.columns]
+    if judged and verdicts is None:
+        raise UsageError(
+            f"{judged[0]} is not known here", where=f"--where {where!r}", hint="Name verdicts.parquet with --verdicts"
+        )
+    found = read_verdicts(verdicts) if judged and verdicts is not None else None
+    with episodes_of(parts, expression.columns, found) as connection:
+        rows = _ask(connection, f"SELECT part, row FROM episodes WHERE {expression.sql}", where)
+        if not len(rows["row"]):
+            raise _nothing_left(connection, expression, parts, where)
+    return [kept for number, part in enumerate(parts) if (kept := _kept(part, rows["row"][rows["part"] == number]))]
+
+
+def _parsed(where: str) -> Expression:
+    connection = open_connection()
+    try:
+        return parse(where, COLUMNS, connection)
+    finally:
+        connection.close()
+
+
+def _ask(connection: DuckDBPyConnection, sql: str, where: str) -> dict[str, Any]:
+    """Raises `UsageError` where types do not fit: that shows when values meet."""
+    import duckdb
+
+    try:
+        columns: dict[str, Any] = connection.execute(sql).fetchnumpy()
+    except duckdb.Error as error:
+        message = str(error).strip().splitlines()[0]
+        raise UsageError(
+            message, where=f"--where {where!r}", hint="Compare a column with a value of its type"
+        ) from error
+    return columns
+
+
+def _kept(part: Part, rows: Any) -> Part | None:
+    """`rows`: places in `dataset.indices`. The order of the part stays."""
+    if not len(rows):
+        return None
+    chosen = np.zeros(len(part.dataset.indices), bool)
+    chosen[rows] = True
+    mine = np.searchsorted(part.dataset.indices, part.indices)
+    return replace(part, indices=part.indices[chosen[mine]])
+
+
+def _nothing_left(
+    connection: DuckDBPyConnection, expression: Expression, parts: Sequence[Part], where: str
+) -> DatasetError:
+    total = sum(len(part) for part in parts)
+    hint = None
+    if len(expression.conjuncts) > 1:
+        sums = ", ".join(f"count(*) FILTER (WHERE {sql})" for sql in expression.conjuncts)
+        counts = connection.execute(f"SELECT {sums} FROM episodes").fetchone() or ()
+        alone = [f"{sql}: {count}" for sql, count in zip(expression.conjuncts, counts, strict=True)]
+        hint = "Each condition alone leaves " + "; ".join(alone)
+    names = ", ".join(sorted({str(part.dataset.root) for part in parts}))
+    return DatasetError(f"none of {total} episodes fits {where!r}", where=names, hint=hint)

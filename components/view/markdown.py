@@ -1,0 +1,43 @@
+"""Words and tables as Markdown, and Markdown as HTML; what a recording says is shown as it is and never as markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+_MARKUP = re.compile(r"([\\`*\[\]<>|&~#!])")
+
+
+def escape(text: str) -> str:
+    """`text` on one line, so that it reads the same in a Markdown table."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+
+
+def code(value: object) -> str:
+    """`value` in backticks; within them nothing is escaped, but a bar would still end a cell."""
+    return "`" + " ".join(str(value).split()).replace("`", "'").replace("|", "\\|") + "`"
+
+
+def counted(number: int, what: str) -> str:
+    """As in "1 episode" and "2,000 episodes"."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells are Markdown; the first column stands left, the others right. "" where there are no rows."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    if not lines:
+        return ""
+    rule = "| --- |" + " ---: |" * (len(header) - 1)
+    return "\n".join(["| " + " | ".join(header) + " |", rule, *lines])
+
+
+def paragraphs(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def as_html(text: str) -> str:
+    """Raw HTML in `text` stays text."""
+    from markdown_it import MarkdownIt
+
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
