@@ -85,8 +85,22 @@ class Checks(Section):
     warn: tuple[str, ...]
 
 
+class Loader(Section):
+    """The order of training windows: these decide what a seed sees, and when."""
+
+    # Consecutive frames that are decoded in one go.
+    run_frames: Positive
+    # Windows that are shuffled among each other, of many runs; about the frames in memory, twice.
+    pool_windows: Positive
+
+
 class Train(Section):
     preset: str
+    # SQL over the table of episodes, as for `gripline select`; empty: all accepted ones.
+    where: str
+    # Normalise by a base checkpoint's statistics, a file in robots/statistics; empty: by the data's own.
+    base_statistics: str
+    loader: Loader
     seeds: tuple[int, ...]
     steps: Positive
     batch_size: Positive
@@ -96,8 +110,12 @@ class Train(Section):
     clip_norm: Annotated[float, Field(gt=0)]
     chunk: Positive
     huber_beta: Annotated[float, Field(gt=0)]
+    # Image augmentation; `components/train/augment.py` says what each number means.
     shift_px: Count
+    crop: Annotated[float, Field(ge=0, lt=1)]
     brightness: Share
+    contrast: Share
+    saturation: Share
     colour: Share
     state_noise: Annotated[float, Field(ge=0)]
     blind_steps: Positive
@@ -162,6 +180,13 @@ class Rollout(Section):
     evidence_timeout_s: Annotated[float, Field(gt=0)]
 
 
+class Cache(Section):
+    """What is kept to save time; results never depend on it."""
+
+    # Decoded frames on disk, at most; the least recently used go first.
+    frames_gb: Annotated[float, Field(ge=0)]
+
+
 class Params(Section):
     raw: Raw
     ingest: Ingest
@@ -173,6 +198,7 @@ class Params(Section):
     registry: Registry
     serving: Serving
     rollout: Rollout
+    cache: Cache
 
 
 def workers() -> int:

@@ -1,4 +1,4 @@
-"""What a camera might have seen instead: shifted a little, lit a little differently. Bytes in, bytes out.
+"""What a camera might have seen instead: cropped and shifted a little, lit a little differently. Bytes in, bytes out.
 
 The pixels stay uint8, so that the policy scales them in one place whether it trains or acts.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from components.core.errors import ParamsError
 from components.core.params import Train
@@ -19,29 +20,47 @@ Floats = npt.NDArray[np.float32]
 # Light is fixed-point arithmetic in 16 bits, several times faster than float here: (pixel * factor + offset) >> 6.
 _FRACTION_BITS = 6
 _ONE = 1 << _FRACTION_BITS
+# Rec. 601 luma in the same fixed point.
+_LUMA = np.array([19, 38, 7], np.int16)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """`shift_px`: at most so many pixels each way; `brightness`: factor in 1 +- this; `colour`: offset a channel, as a
-    share of half the range; `state_noise`: standard deviation, in units of the normalised state.
+    """Random crop and colour jitter of images, noise on states.
+
+    `shift_px`: a crop of the image padded by repeating its edge: at most so many pixels each way (Yarats et al. 2021);
+    `crop`: largest share of a side that a crop leaves out before it is scaled back; `brightness`, `contrast`,
+    `saturation`: factor in 1 +- this; `colour`: offset a channel, as a share of half the range; `state_noise`: standard
+    deviation, in units of the normalised state.
     """
 
     shift_px: int
     brightness: float
     colour: float
     state_noise: float
+    crop: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
 
     def __post_init__(self) -> None:
-        if 1.0 + self.brightness + self.colour / 2 > 2.0:
+        if (1.0 + self.brightness) * (1.0 + self.contrast) + self.colour / 2 + self.contrast / 2 > 2.0:
             raise ParamsError(
-                f"train.brightness {self.brightness} with train.colour {self.colour} is beyond 16-bit arithmetic",
-                hint="Keep brightness + colour / 2 at 1 or less",
+                f"train.brightness {self.brightness} with train.colour {self.colour} and train.contrast "
+                f"{self.contrast} is beyond 16-bit arithmetic",
+                hint="Keep brightness + contrast + colour / 2 well below 1",
             )
 
     @classmethod
     def of(cls, params: Train) -> Augmentation:
-        return cls(params.shift_px, params.brightness, params.colour, params.state_noise)
+        return cls(
+            params.shift_px,
+            params.brightness,
+            params.colour,
+            params.state_noise,
+            params.crop,
+            params.contrast,
+            params.saturation,
+        )
 
     def images(self, images: Images, generator: np.random.Generator) -> Images:
         """uint8 [B, K, H, W, 3] -> the same shape and type; every image of every camera draws its own change."""
@@ -50,17 +69,37 @@ class Augmentation:
         shifts = generator.integers(-self.shift_px, self.shift_px + 1, size=(len(flat), 2))
         factors = 1.0 + generator.uniform(-self.brightness, self.brightness, size=len(flat))
         offsets = generator.uniform(-self.colour, self.colour, size=(len(flat), 3)) * 127.5
-        factors = np.rint(factors * _ONE).astype(np.int16)
-        rows = np.tile(np.rint(offsets * _ONE).astype(np.int16), width)
+        # These are drawn last: without them, a seed gives what it gave before there were any.
+        crops = generator.uniform(0, 1, size=(len(flat), 3)) if self.crop else None
+        contrasts = 1.0 + generator.uniform(-self.contrast, self.contrast, size=len(flat)) if self.contrast else None
+        colours = (
+            1.0 + generator.uniform(-self.saturation, self.saturation, size=len(flat)) if self.saturation else None
+        )
         out, work = np.empty_like(flat), np.empty((height, width * 3), np.int16)
         for index, image in enumerate(flat):
-            _shift(image, out[index], *(int(value) for value in shifts[index]))
-            _relight(out[index].reshape(height, width * 3), factors[index], rows[index], work)
+            seen, lit = image if crops is None else _cropped(image, self.crop, *crops[index]), out[index]
+            _shift(seen, lit, *shifts[index].tolist())
+            if colours is not None:
+                _saturate(lit, colours[index])
+            if contrasts is not None:
+                # (p * f - mean) * c + mean, mean being that of the lit image.
+                offsets[index] += (1.0 - contrasts[index]) * factors[index] * lit.mean()
+                factors[index] *= contrasts[index]
+            _relight(lit.reshape(height, width * 3), factors[index], offsets[index], work)
         return out.reshape(images.shape)
 
     def state(self, state: Floats, generator: np.random.Generator) -> Floats:
         """float32 [B, S] normalised -> the same with Gaussian noise."""
         return state + self.state_noise * generator.standard_normal(state.shape, dtype=np.float32)
+
+
+def _cropped(image: Images, most: float, side: float, down: float, right: float) -> Images:
+    """A part of `image` [H, W, 3] at its size; `side`, `down`, `right`: where and how large, each in 0..1."""
+    height, width, _ = image.shape
+    share = 1.0 - most * side
+    top, left = down * height * (1.0 - share), right * width * (1.0 - share)
+    box = (left, top, left + width * share, top + height * share)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=box))
 
 
 def _shift(image: Images, out: Images, down: int, right: int) -> None:
@@ -75,11 +114,21 @@ def _shift(image: Images, out: Images, down: int, right: int) -> None:
     out[:, end:] = out[:, end - 1 : end]
 
 
-def _relight(rows: Images, factor: np.int16, offset: npt.NDArray[np.int16], work: npt.NDArray[np.int16]) -> None:
-    """rows [H, W * 3] * factor + offset [W * 3], in place, cut to bytes; `work` is scratch of the same shape."""
+def _saturate(image: Images, factor: float) -> None:
+    """Moves colours of `image` [H, W, 3] away from grey, or towards it where `factor` is below 1, in place."""
+    share = np.int16(np.rint(factor * _ONE))
+    pixels = image.astype(np.int16)
+    grey = ((pixels @ _LUMA) >> _FRACTION_BITS)[:, :, None]
+    mixed = (pixels * share + grey * np.int16(_ONE - share)) >> _FRACTION_BITS
+    np.copyto(image, np.clip(mixed, 0, 255), casting="unsafe")
+
+
+def _relight(rows: Images, factor: float, offset: npt.NDArray[np.float64], work: npt.NDArray[np.int16]) -> None:
+    """rows [H, W * 3] * factor + offset [3], in place, cut to bytes; `work` is scratch of the same shape."""
+    tint = np.rint(offset * _ONE).astype(np.int16)
     np.copyto(work, rows)
-    np.multiply(work, factor, out=work)
-    np.add(work, offset, out=work)
+    np.multiply(work, np.int16(np.rint(factor * _ONE)), out=work)
+    np.add(work, np.broadcast_to(tint, (work.shape[1] // 3, 3)).reshape(-1), out=work)
     np.right_shift(work, _FRACTION_BITS, out=work)
     np.clip(work, 0, 255, out=work)
     np.copyto(rows, work, casting="unsafe")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tqdm import tqdm
 
 from components.core.files import append_line
 from components.train.module import PolicyTraining
+
+log = logging.getLogger(__name__)
 
 LOG_EVERY = 25
 
@@ -80,27 +83,54 @@ class Progress(Callback):
 
 
 class Throughput(Callback):
-    """Where the time goes, for the journal."""
+    """Where the time of training steps goes: printed at the end, kept for the journal. Validation is left out.
 
-    def __init__(self) -> None:
-        self._began = self._step_began = 0.0
-        self.seconds = self.compute_seconds = 0.0
+    `loading_seconds`: from the end of a step to the start of the next, in which the batch is waited for and made; what
+    the trainer does there itself is in it too.
+    """
+
+    def __init__(self, name: str, batch_size: int) -> None:
+        self._name, self._batch_size = name, batch_size
+        self._at = 0.0
+        self._steps = 0
+        self.seconds = self.loading_seconds = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._began = time.perf_counter()
+        self._at = time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
-        self._step_began = time.perf_counter()
+        self.loading_seconds += self._passed()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
-        self.compute_seconds += time.perf_counter() - self._step_began
+        self._passed()
+        self._steps += 1
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._at = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._at = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.seconds = time.perf_counter() - self._began
+        if self._steps:
+            log.info(
+                "%-10s %.0f samples/s, %.0f ms a step, %.1f %% of it loading",
+                self._name,
+                self._steps * self._batch_size / self.seconds,
+                1000 * self.seconds / self._steps,
+                100 * self.loading_seconds / self.seconds,
+            )
+
+    def _passed(self) -> float:
+        """Seconds since the last mark, which are counted."""
+        now = time.perf_counter()
+        passed, self._at = now - self._at, now
+        self.seconds += passed
+        return passed
 
 
 def _training(module: LightningModule) -> PolicyTraining:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from components.dataset.loader import WindowStore
+from components.dataset.loading.loader import Loader
 from components.train.augment import Augmentation
 from components.transforms.chain import PolicyTransforms
 
@@ -21,8 +22,15 @@ from components.transforms.chain import PolicyTransforms
 _AUGMENT = 7919
 
 
+# Batches that are made while the policy learns from the one before.
+_AHEAD = 2
+
+
 class TrainingStream:
-    """The batches of steps 0 .. steps - 1: one epoch after the other, without a seam between them."""
+    """The batches of steps 0 .. steps - 1: one epoch after the other, without a seam between them.
+
+    They are made ahead by a thread: numpy and torch let each other work.
+    """
 
     def __init__(self, windows: Windows, augmentation: Augmentation, *, seed: int, steps: int, batch_size: int) -> None:
         self._windows, self._augmentation = windows, augmentation
@@ -32,46 +40,55 @@ class TrainingStream:
         return self._steps
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for step in range(self._steps):
-            yield self.batch(step)
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+            made = deque(thread.submit(self.batch, step) for step in range(min(_AHEAD, self._steps)))
+            for step in range(_AHEAD, self._steps + _AHEAD):
+                if not made:
+                    return
+                batch = made.popleft().result()
+                if step < self._steps:
+                    made.append(thread.submit(self.batch, step))
+                yield batch
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """The batch of one step: a pure function of the store, the seed and the step."""
-        indices = batch_indices(self._windows.store, self._seed, step, self._batch_size)
+        """The batch of one step: a pure function of the episodes, the seed and the step."""
         generator = np.random.Generator(np.random.PCG64([_AUGMENT, self._seed, step]))
-        return self._windows.tensors(indices, self._augmentation, generator)
+        return self._windows.tensors(step * self._batch_size, self._batch_size, self._augmentation, generator)
 
 
 class ValidationStream:
-    """Every window once, in the order of the store, as it was recorded."""
+    """Every window once, by episode_id and time, as it was recorded."""
 
     def __init__(self, windows: Windows, batch_size: int) -> None:
         self._windows, self._batch_size = windows, batch_size
 
     def __len__(self) -> int:
-        return math.ceil(len(self._windows.store) / self._batch_size)
+        return math.ceil(len(self._windows) / self._batch_size)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        count = len(self._windows.store)
-        for start in range(0, count, self._batch_size):
-            yield self._windows.tensors(np.arange(start, min(start + self._batch_size, count)))
+        for start in range(0, len(self._windows), self._batch_size):
+            yield self._windows.tensors(start, min(self._batch_size, len(self._windows) - start))
 
 
 class Windows:
-    """A store seen through the transforms of the policy."""
+    """A loader seen through the transforms of the policy."""
 
-    def __init__(self, store: WindowStore, transforms: PolicyTransforms, *, blind: bool = False) -> None:
-        self.store, self._transforms, self._blind = store, transforms, blind
-        self._tokens = transforms.tokens.apply(store.instructions)
+    def __init__(self, loader: Loader, transforms: PolicyTransforms, *, blind: bool = False) -> None:
+        self._loader, self._transforms, self._blind = loader, transforms, blind
+        self._tokens = transforms.tokens.apply(loader.instructions)
+
+    def __len__(self) -> int:
+        return len(self._loader)
 
     def tensors(
         self,
-        indices: npt.NDArray[np.int64],
+        position: int,
+        size: int,
         augmentation: Augmentation | None = None,
         generator: np.random.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """The windows at `indices` as the policy takes them, with targets (`PolicyTraining` lists the shapes)."""
-        batch = self.store.batch(indices)
+        """The windows from `position` on as the policy takes them, with targets (`PolicyTraining` lists the shapes)."""
+        batch = self._loader.batch(position, size)
         images, state = batch["images"], self._transforms.state.apply(batch["state"])
         if augmentation is not None and generator is not None:
             # The noise on the state is drawn first: it is then the same whether or not the policy looks at images.
@@ -87,21 +104,8 @@ class Windows:
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def batch_indices(store: WindowStore, seed: int, step: int, batch_size: int) -> npt.NDArray[np.int64]:
-    """Which windows [batch_size] a step sees: positions in the endless row of permuted epochs."""
-    positions = np.arange(step * batch_size, (step + 1) * batch_size)
-    epochs, places = np.divmod(positions, len(store))
-    parts = [_order(store, seed, int(epoch))[places[epochs == epoch]] for epoch in np.unique(epochs)]
-    return np.concatenate(parts)
-
-
-@lru_cache(maxsize=4)
-def _order(store: WindowStore, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    return store.order(seed, epoch)
-
-
 class PolicyData(LightningDataModule):
-    """Hands the two streams to the trainer. They are no `DataLoader`s: all frames lie decoded in memory."""
+    """Hands the two streams to the trainer. They are no `DataLoader`s: the loader's threads read ahead of them."""
 
     def __init__(self, train: TrainingStream, val: ValidationStream) -> None:
         super().__init__()

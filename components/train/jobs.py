@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from components.core.params import Train
 
+# Steps between validations.
+VALIDATE_EVERY = 250
+
 BLIND = "blind"
 UNTRAINED = "untrained"
 
@@ -25,3 +28,8 @@ def plan_jobs(params: Train) -> list[Job]:
     seeing = [Job(f"seed-{seed}", seed, params.steps) for seed in params.seeds]
     controls = [Job(BLIND, params.seeds[0], params.blind_steps, blind=True), Job(UNTRAINED, params.seeds[0], 0)]
     return [*seeing, *controls]
+
+
+def validations_of(steps: int) -> int:
+    """How often a job of so many steps is validated: on the way, and at its end."""
+    return steps // VALIDATE_EVERY + (steps == 0 or steps % VALIDATE_EVERY != 0)

@@ -31,15 +31,18 @@ def run(workspace: Workspace, params: Params) -> None:
     """Makes data/train. A run that was killed leaves nothing behind and is simply run again."""
     began = time.perf_counter()
     jobs = plan_jobs(params.train)
-    inputs = load_inputs(workspace, params.train.chunk)
+    inputs = load_inputs(workspace, params)
     loaded = time.perf_counter()
-    log.info("training on %d windows of %d episodes", len(inputs.train), len(inputs.episodes))
+    if inputs.base is not None:
+        log.info("normalised by %s, which the data %s", params.train.base_statistics, inputs.base.comparison.verdict)
     with replace_dir(workspace.train) as folder:
         done = train_all(jobs, inputs, params.train, folder)
         write_text(folder / "loss.csv", _loss_csv(done))
         write_json(folder / "metrics.json", {one.name: one.validations[-1] for one in done})
+        if inputs.base is not None:
+            inputs.base.write_report(folder)
     for one in done:
-        log.info("%-10s val loss %.4f, %.0f s", one.name, one.validations[-1]["val_loss"], one.seconds)
+        log.info("%-10s val loss %.4f", one.name, one.validations[-1]["val_loss"])
         workspace.journal.write("trained", **_journal_fields(one, params.train.batch_size))
     seconds = {"load_s": round(loaded - began, 3), "duration_s": round(time.perf_counter() - began, 3)}
     workspace.journal.write("training-ended", jobs=len(done), **seconds)
@@ -48,8 +51,8 @@ def run(workspace: Workspace, params: Params) -> None:
 def train_all(jobs: Sequence[Job], inputs: Inputs, params: Train, folder: Path) -> list[Trained]:
     """Trains each job into `folder/<name>`; returns them in the order of `jobs`.
 
-    Workers are forked, so that all of them share one copy of the decoded frames; this process has run no torch
-    operation yet that would have started threads.
+    Workers are forked, so that torch is loaded once; this process has run no torch operation yet that would have
+    started threads. Frames they share by mapping one cache.
     """
     context = multiprocessing.get_context("fork")
     count = min(workers(), len(jobs))
@@ -102,5 +105,5 @@ def _journal_fields(one: Trained, batch_size: int) -> dict[str, str | float]:
         "steps": one.steps,
         "duration_s": round(one.seconds, 3),
         "samples_per_s": round(one.steps * batch_size / seconds, 1),
-        "data_share": round(1.0 - one.compute_seconds / seconds, 4) if one.steps else 0.0,
+        "data_share": round(one.loading_seconds / seconds, 4),
     }

@@ -12,22 +12,21 @@ from lightning.pytorch import Trainer
 
 from components.core.params import Train
 from components.core.records import Record, write_record
+from components.dataset.loading.loader import Loader
 from components.policy.checkpoint import save_policy
 from components.policy.presets import PolicyConfig
 from components.train.augment import Augmentation
 from components.train.callbacks import Metrics, Progress, Throughput
 from components.train.data import PolicyData, TrainingStream, ValidationStream, Windows
 from components.train.inputs import Inputs
-from components.train.jobs import Job
+from components.train.jobs import VALIDATE_EVERY, Job
 from components.train.module import PolicyTraining
-
-VALIDATE_EVERY = 250
 
 
 @dataclass(frozen=True)
 class Trained:
-    """`validations`: {"step", "loss", "val_loss"} in order of steps; `seconds`: of training, `compute_seconds` of it in
-    forward, backward and optimiser.
+    """`validations`: {"step", "loss", "val_loss"} in order of steps; `seconds`: of training steps, validation left out,
+    `loading_seconds` of them between two steps, where the next batch is waited for and made.
     """
 
     name: str
@@ -35,7 +34,7 @@ class Trained:
     validations: list[dict[str, float]]
     steps: int
     seconds: float
-    compute_seconds: float
+    loading_seconds: float
 
 
 def train_one(job: Job, inputs: Inputs, params: Train, folder: Path, *, position: int = 0) -> Trained:
@@ -47,14 +46,16 @@ def train_one(job: Job, inputs: Inputs, params: Train, folder: Path, *, position
     config = _config(job, inputs, params)
     torch.manual_seed(job.seed)
     module = PolicyTraining(config.build(), params, job.steps)
-    metrics, throughput = Metrics(folder / "metrics.jsonl"), Throughput()
-    _fit(module, _data(job, inputs, params), [metrics, throughput, Progress(job.name, job.steps, position)], job.steps)
+    metrics, throughput = Metrics(folder / "metrics.jsonl"), Throughput(job.name, params.batch_size)
+    callbacks = [metrics, throughput, Progress(job.name, job.steps, position)]
+    with inputs.train.loader(params, seed=job.seed) as train, inputs.val.loader(params, shuffle=False) as val:
+        _fit(module, _data(job, inputs, params, train, val), callbacks, job.steps)
     if not metrics.validations or metrics.validations[-1]["step"] != job.steps:
         raise RuntimeError(f"{job.name} ended without a validation at step {job.steps}")
     digest = save_policy(folder, module.policy.eval(), config, inputs.transforms)
     inputs.episodes.to_parquet(folder / "episodes.parquet", index=False)
     write_record(folder, _record(job, inputs, params, digest, metrics.validations[-1]))
-    return Trained(job.name, digest, metrics.validations, job.steps, throughput.seconds, throughput.compute_seconds)
+    return Trained(job.name, digest, metrics.validations, job.steps, throughput.seconds, throughput.loading_seconds)
 
 
 def _config(job: Job, inputs: Inputs, params: Train) -> PolicyConfig:
@@ -64,12 +65,12 @@ def _config(job: Job, inputs: Inputs, params: Train) -> PolicyConfig:
     )
 
 
-def _data(job: Job, inputs: Inputs, params: Train) -> PolicyData:
-    train = Windows(inputs.train, inputs.transforms, blind=job.blind)
+def _data(job: Job, inputs: Inputs, params: Train, train: Loader, val: Loader) -> PolicyData:
+    windows = Windows(train, inputs.transforms, blind=job.blind)
     stream = TrainingStream(
-        train, Augmentation.of(params), seed=job.seed, steps=job.steps, batch_size=params.batch_size
+        windows, Augmentation.of(params), seed=job.seed, steps=job.steps, batch_size=params.batch_size
     )
-    return PolicyData(stream, ValidationStream(Windows(inputs.val, inputs.transforms), params.batch_size))
+    return PolicyData(stream, ValidationStream(Windows(val, inputs.transforms), params.batch_size))
 
 
 def _fit(module: PolicyTraining, data: PolicyData, callbacks: list, steps: int) -> None:
@@ -107,7 +108,7 @@ def _record(job: Job, inputs: Inputs, params: Train, digest: str, last: dict[str
         params=params.model_dump(mode="json"),
         counts={
             "episodes": len(inputs.episodes),
-            "windows": len(inputs.train),
+            "windows": inputs.train.windows,
             "steps": job.steps,
             "loss": last["loss"],
             "val_loss": last["val_loss"],

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from components.core.errors import DatasetError, RecordError
-from components.core.files import read_json, sha256_file, tree_manifest
+from components.core.files import read_json, sha256_file, tree_manifest, write_json
 from components.core.params import Params, Video, load_params
 from components.core.records import read_record
 from components.core.spec import SAWYER_CELL
@@ -27,7 +27,7 @@ from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
 from components.dataset.reader import Dataset
 from components.dataset.writer import DatasetWriter
 from components.policy.checkpoint import load_policy
-from components.train.inputs import load_inputs
+from components.train.inputs import BASES, CACHE, load_inputs
 from components.train.stage import run
 
 CELL = replace(SAWYER_CELL, observation=replace(SAWYER_CELL.observation, image_px=32))
@@ -70,7 +70,9 @@ def write_verdicts(workspace: Workspace, *, refused: tuple[int, ...] = (), unjud
 @pytest.fixture(scope="module")
 def params(project: Path) -> Params:
     loaded = load_params(project / "params.yaml")
+    loader = loaded.train.loader.model_copy(update={"run_frames": 4, "pool_windows": 16})
     small = {"steps": 4, "blind_steps": 3, "batch_size": 8, "warmup_steps": 1, "seeds": (1, 2), "chunk": 4}
+    small["loader"] = loader
     return loaded.model_copy(update={"train": loaded.train.model_copy(update=small)})
 
 
@@ -133,9 +135,9 @@ def _assert_outputs(workspace: Workspace, params: Params) -> None:
 
 def test_quarantined_and_held_out_episodes_are_not_trained_on(workspace, params):
     write_verdicts(workspace, refused=(0, 3, 6))
-    inputs = load_inputs(workspace, params.train.chunk)
-    assert sorted(inputs.train.episodes["source_uri"]) == ["1.mcap", "2.mcap", "4.mcap"]
-    assert sorted(inputs.val.episodes["source_uri"]) == ["5.mcap", "7.mcap"]
+    inputs = load_inputs(workspace, params)
+    assert sorted(inputs.episodes["source_uri"]) == ["1.mcap", "2.mcap", "4.mcap"]
+    assert sorted(inputs.val.table(["source_uri"])["source_uri"]) == ["5.mcap", "7.mcap"]
     np.testing.assert_allclose(inputs.transforms.state.mean, [7 / 3] * 4, atol=0.1)
     # Words of refused or held-out episodes only are not learnt.
     assert "drawer" not in inputs.transforms.tokens.vocabulary
@@ -202,3 +204,35 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_condition_chooses_the_episodes(workspace, params):
+    only = params.train.model_copy(update={"where": "instruction like '%drawer%' or split = 'val'"})
+    inputs = load_inputs(workspace, params.model_copy(update={"train": only}))
+    assert sorted(inputs.episodes["source_uri"]) == ["0.mcap", "3.mcap"]
+    nothing = params.train.model_copy(update={"where": "instruction = 'sing'"})
+    with pytest.raises(DatasetError, match=r"no accepted episode in split 'train'.*change .*train.where"):
+        load_inputs(workspace, params.model_copy(update={"train": nothing}))
+
+
+def test_frames_come_from_the_cache_or_from_video_and_the_checkpoints_are_the_same(workspace, params):
+    run(workspace, params)
+    cached = tree_manifest(workspace.train)
+    entries = [path.name for path in (workspace.state / CACHE).glob("*/*.npy")]
+    assert sorted(entries) == sorted(["images.npy", "state.npy", "action.npy"] * 2)
+    run(workspace, params.model_copy(update={"cache": params.cache.model_copy(update={"frames_gb": 0.0})}))
+    assert tree_manifest(workspace.train) == cached
+
+
+def test_statistics_of_a_base_checkpoint_take_the_place_of_the_datas_own(workspace, params):
+    base = {"norm_stats": {"state": {"mean": [0.5] * 4, "std": [2.0] * 4, "q01": [-4.0] * 4, "q99": [5.0] * 4}}}
+    write_json(workspace.robots / BASES / "norm_stats.json", base)
+    with_base = params.train.model_copy(update={"base_statistics": "norm_stats.json"})
+    run(workspace, params.model_copy(update={"train": with_base}))
+    _, _, transforms = load_policy(workspace.train / "seed-1")
+    assert transforms.state.mean == (0.5,) * 4
+    assert transforms.state.std == (2.0,) * 4
+    inputs = read_record(workspace.train / "seed-1", "checkpoint").inputs
+    assert set(inputs) == {"dataset", "verdicts", "base_statistics"}
+    assert read_json(workspace.train / "base_statistics.json")["verdict"] in ("fits", "shifted")
+    assert "observation.state" in (workspace.train / "base_statistics.md").read_text()

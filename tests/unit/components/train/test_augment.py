@@ -86,5 +86,56 @@ def test_state_noise_has_the_size_asked_for():
 
 
 def test_what_16_bits_cannot_hold_is_refused():
-    with pytest.raises(ParamsError, match=r"brightness 0.9 with train.colour 0.5 is beyond 16-bit"):
+    with pytest.raises(
+        ParamsError, match=r"brightness 0.9 with train.colour 0.5 and train.contrast 0.0 is beyond 16-bit"
+    ):
         Augmentation(0, 0.9, 0.5, 0.0)
+
+
+def test_a_crop_shows_a_part_at_full_size():
+    ramp = np.broadcast_to(np.linspace(0, 255, 40).astype(np.uint8)[None, :, None], (40, 40, 3))
+    images = np.broadcast_to(ramp, (60, 1, 40, 40, 3)).copy()
+    cropped = _apply(Augmentation(0, 0.0, 0.0, 0.0, crop=0.25), images).astype(int)
+    spans = cropped[:, 0, 20, -1, 0] - cropped[:, 0, 20, 0, 0]
+    assert spans.min() >= 255 * 0.75 - 8
+    assert spans.max() <= 255
+    assert np.ptp(spans) > 30, "sizes differ"
+    assert np.ptp(cropped[:, 0, 20, 0, 0]) > 20, "places differ"
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32), contrast=st.floats(0.05, 0.4))
+def test_contrast_stretches_around_the_mean(seed, contrast):
+    images = np.random.default_rng(seed).integers(90, 150, (4, 1, 12, 10, 3), dtype=np.uint8)
+    changed = _apply(Augmentation(0, 0.0, 0.0, 0.0, contrast=contrast), images, seed).astype(float)
+    before = images.astype(float)
+    assert np.abs(changed.mean(axis=(2, 3, 4)) - before.mean(axis=(2, 3, 4))).max() < 3
+    ratio = changed.std(axis=(2, 3, 4)) / before.std(axis=(2, 3, 4))
+    assert ((ratio > 1 - contrast - 0.05) & (ratio < 1 + contrast + 0.05)).all()
+
+
+def test_saturation_moves_colours_and_leaves_grey_grey():
+    grey = np.full((30, 1, 4, 4, 3), 128, np.uint8)
+    red = grey.copy()
+    red[..., 0] = 180
+    some = Augmentation(0, 0.0, 0.0, 0.0, saturation=0.5)
+    assert np.abs(_apply(some, grey).astype(int) - 128).max() <= 1
+    spread = np.ptp(_apply(some, red).astype(int), axis=4)[:, 0, 0, 0]
+    assert spread.min() < 45
+    assert spread.max() > 60
+
+
+def test_what_is_not_asked_for_draws_nothing():
+    images = _images()
+    plain, with_none = Augmentation(2, 0.1, 0.05, 0.0), Augmentation(2, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0)
+    assert np.array_equal(_apply(plain, images), _apply(with_none, images))
+    assert not np.array_equal(_apply(plain, images), _apply(Augmentation(2, 0.1, 0.05, 0.0, contrast=0.2), images))
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32), level=st.sampled_from([0, 1, 127, 254, 255]))
+def test_the_strongest_jitter_that_is_taken_stays_within_bytes(seed, level):
+    """Overflow of the 16 bits would turn white into black."""
+    images = np.full((6, 1, 4, 4, 3), level, np.uint8)
+    lit = _apply(Augmentation(1, 0.3, 0.2, 0.0, contrast=0.3, saturation=0.9), images, seed).astype(float)
+    assert np.abs(lit - level).max() <= 255 * 0.3 + 127.5 * 0.2 + 4

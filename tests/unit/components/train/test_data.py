@@ -1,86 +1,86 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from components.train.augment import Augmentation
-from components.train.data import TrainingStream, ValidationStream, Windows, batch_indices
+from components.train.data import TrainingStream, ValidationStream, Windows
 
 NONE = Augmentation(0, 0.0, 0.0, 0.0)
 
 
-def _stream(inputs, seed=1, steps=40, augmentation=NONE, blind=False) -> TrainingStream:
-    windows = Windows(inputs.train, inputs.transforms, blind=blind)
-    return TrainingStream(windows, augmentation, seed=seed, steps=steps, batch_size=16)
+@pytest.fixture
+def stream_of(inputs, opened):
+    def make(seed=1, steps=40, augmentation=NONE, blind=False) -> TrainingStream:
+        windows = Windows(opened(inputs.train, seed=seed), inputs.transforms, blind=blind)
+        return TrainingStream(windows, augmentation, seed=seed, steps=steps, batch_size=16)
+
+    return make
 
 
-def test_a_batch_is_what_the_serving_chain_would_make_of_it(inputs):
-    batch = Windows(inputs.train, inputs.transforms).tensors(np.array([0, 33, 7]))
-    raw = inputs.train.batch(np.array([0, 33, 7]))
-    instructions = [inputs.train.instructions[number] for number in raw["instruction"]]
-    images = dict(zip(("fixed", "wrist"), raw["images"].swapaxes(0, 1), strict=True))
+def test_a_batch_is_what_the_serving_chain_would_make_of_it(inputs, opened):
+    loader = opened(inputs.train, seed=3)
+    batch, raw = Windows(loader, inputs.transforms).tensors(5, 9), loader.batch(5, 9)
+    instructions = [loader.instructions[number] for number in raw["instruction"]]
+    images = dict(zip(loader.cameras, raw["images"].swapaxes(0, 1), strict=True))
     served = inputs.transforms.inputs(images, raw["state"], instructions)
     for name, expected in served.items():
         assert torch.equal(batch[name], torch.from_numpy(expected)), name
     np.testing.assert_allclose(inputs.transforms.outputs(batch["actions"].numpy()), raw["actions"], atol=1e-6)
 
 
-def test_the_mask_ends_with_the_episode(inputs):
-    batch = Windows(inputs.train, inputs.transforms).tensors(np.array([5, 8, 9]))  # episodes are 10 frames long
-    assert batch["mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]
+def test_the_mask_ends_with_the_episode(inputs, opened):
+    batch = Windows(opened(inputs.train, shuffle=False), inputs.transforms).tensors(5, 5)  # episodes are 10 frames long
+    expected = [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
+    assert batch["mask"].tolist() == expected
 
 
-def test_every_window_once_an_epoch_without_a_seam(inputs):
-    count = len(inputs.train)
-    row = np.concatenate([batch_indices(inputs.train, 3, step, 16) for step in range(3 * count // 16)])
-    for epoch in range(3):
-        assert sorted(row[epoch * count : (epoch + 1) * count]) == list(range(count))
-    assert not np.array_equal(row[:count], row[count : 2 * count])
-
-
-def test_a_step_does_not_depend_on_the_steps_before_it(inputs):
+def test_a_step_does_not_depend_on_the_steps_before_it(stream_of):
     some = Augmentation(2, 0.1, 0.05, 0.02)
-    through = list(_stream(inputs, steps=20, augmentation=some))
-    alone = _stream(inputs, steps=20, augmentation=some).batch(17)
+    through = list(stream_of(steps=20, augmentation=some))
+    alone = stream_of(steps=20, augmentation=some).batch(17)
     assert all(torch.equal(through[17][name], alone[name]) for name in alone)
     assert len(through) == 20
 
 
-def test_seeds_see_other_orders_and_other_noise(inputs):
+def test_seeds_see_other_orders_and_other_noise(stream_of):
     some = Augmentation(0, 0.0, 0.0, 0.02)
-    one, other = (_stream(inputs, seed=seed, augmentation=some).batch(0) for seed in (1, 2))
+    one, other = (stream_of(seed=seed, augmentation=some).batch(0) for seed in (1, 2))
     assert not torch.equal(one["actions"], other["actions"])
     assert not torch.equal(one["state"], other["state"])
 
 
-def test_a_blind_policy_trains_on_the_same_numbers_without_paying_for_images(inputs):
+def test_a_blind_policy_trains_on_the_same_numbers_without_paying_for_images(inputs, opened, stream_of):
     some = Augmentation(2, 0.1, 0.05, 0.02)
-    seeing = _stream(inputs, augmentation=some).batch(3)
-    blind = _stream(inputs, augmentation=some, blind=True).batch(3)
+    seeing, blind = stream_of(augmentation=some).batch(3), stream_of(augmentation=some, blind=True).batch(3)
     assert torch.equal(seeing["state"], blind["state"])
     assert torch.equal(seeing["actions"], blind["actions"])
-    raw = inputs.train.batch(batch_indices(inputs.train, 1, 3, 16))["images"]
+    raw = opened(inputs.train, seed=1).batch(48, 16)["images"]
     assert np.array_equal(blind["images"].numpy(), raw)
 
 
-def test_validation_sees_every_window_once_and_as_recorded(inputs):
-    stream = ValidationStream(Windows(inputs.val, inputs.transforms), batch_size=16)
+def test_validation_sees_every_window_once_and_as_recorded(inputs, opened):
+    loader = opened(inputs.val, shuffle=False)
+    stream = ValidationStream(Windows(loader, inputs.transforms), batch_size=16)
     batches = list(stream)
     assert [len(batch["state"]) for batch in batches] == [16, 16, 16, 12]
     assert len(stream) == 4
-    everything = inputs.val.batch(np.arange(60))
-    assert np.array_equal(torch.cat([batch["images"] for batch in batches]).numpy(), everything["images"])
+    (part,) = inputs.val.parts
+    recorded = np.concatenate([part.dataset.images(index, "wrist") for index in part.indices.tolist()])
+    place = loader.cameras.index("wrist")
+    assert np.array_equal(torch.cat([batch["images"] for batch in batches])[:, place].numpy(), recorded)
 
 
-def test_a_word_that_training_never_saw_is_unknown_and_not_an_error(inputs, store_of):
-    store = store_of(5, episodes=2)
-    store.instructions = ("press the knob", "pull the drawer open")
-    tokens = Windows(store, inputs.transforms).tensors(np.array([0]))["tokens"]
-    assert tokens[0].tolist().count(1) == 1
+def test_frames_are_the_same_from_video_and_from_the_cache(inputs, opened):
+    video = replace(inputs.train, choice=replace(inputs.train.choice, kind="video", folder=None))
+    cached, decoded = opened(inputs.train, seed=4).batch(30, 40), opened(video, seed=4).batch(30, 40)
+    assert all(np.array_equal(cached[name], decoded[name]) for name in cached)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
-def test_a_stream_is_as_long_as_it_says(inputs, steps):
-    stream = _stream(inputs, steps=steps)
+def test_a_stream_is_as_long_as_it_says(stream_of, steps):
+    stream = stream_of(steps=steps)
     assert len(list(stream)) == len(stream) == steps

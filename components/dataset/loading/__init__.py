@@ -1,0 +1,1 @@
+"""Training batches out of datasets: which window comes when, and where its pictures come from."""

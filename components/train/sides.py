@@ -1,0 +1,71 @@
+"""The two sides of the split: which episodes are on each, and where their frames come from."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.core.params import Train, workers
+from components.dataset.loading.choose import Choice, choose
+from components.dataset.loading.loader import Loader
+from components.dataset.loading.settings import LoaderSettings
+from components.dataset.parts import Part
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Side:
+    """Some episodes, and where their frames come from: the same batches from each place."""
+
+    parts: tuple[Part, ...]
+    choice: Choice
+
+    def loader(self, params: Train, *, seed: int = 0, shuffle: bool = True) -> Loader:
+        """Windows of one observation and `params.chunk` actions; to be closed.
+
+        One thread reads ahead: jobs run side by side, and one a core is enough.
+        """
+        settings = LoaderSettings(
+            params.chunk, run_frames=params.loader.run_frames, pool_windows=params.loader.pool_windows, threads=1
+        )
+        return Loader(self.parts, settings, seed=seed, shuffle=shuffle, choice=self.choice)
+
+    @property
+    def windows(self) -> int:
+        return windows_of(self.parts)
+
+    def table(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Rows of the table of episodes, in the order of a loader."""
+        tables = [part.dataset.table(columns).take(rows_of(part)).to_pandas() for part in self.parts]
+        return pd.concat(tables, ignore_index=True)
+
+
+def make_side(parts: tuple[Part, ...], cache: Path, *, limit_bytes: int, epochs: float) -> Side:
+    """`epochs`: passes that all jobs together will make. Where a cache pays it is built here, once: jobs share it."""
+    choice = choose(parts, cache, limit_bytes=limit_bytes, epochs=epochs)
+    log.info("%d windows of %d episodes: %s", windows_of(parts), sum(map(len, parts)), choice.reason)
+    if choice.folder is not None:
+        try:
+            for part in parts:
+                choice.folder.open(part, workers(), progress=sys.stderr.isatty())
+        finally:
+            choice.folder.close()
+    return Side(parts, choice)
+
+
+def windows_of(parts: Sequence[Part]) -> int:
+    """One window a frame."""
+    return sum(int(part.dataset.lengths[rows_of(part)].sum()) for part in parts)
+
+
+def rows_of(part: Part) -> npt.NDArray[np.int64]:
+    """Places [n] of the part's episodes in the tables of its dataset."""
+    return np.searchsorted(part.dataset.indices, part.indices)
