@@ -81,6 +81,7 @@ class Provenance:
     robot_id: str = ""
     collector_id: str = ""
     site: str = ""
+    scene: str = ""
     recorded_at: str = ""
     licence: str = ""
     consent_ref: str = ""

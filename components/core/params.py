@@ -58,7 +58,7 @@ class Ingest(Section):
     val_share: Share
     split_seed: int
     # Episodes that agree in all of these stay on one side of the split; empty: only those with the same pixels do.
-    split_by: tuple[Literal["robot_id", "collector_id", "site"], ...] = ()
+    split_by: tuple[Literal["robot_id", "collector_id", "site", "scene"], ...] = ()
 
 
 class Checks(Section):

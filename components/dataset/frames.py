@@ -25,6 +25,7 @@ ROW_COLUMNS = (
     "calibration_digest",
     "collector_id",
     "site",
+    "scene",
     "recorded_at",
     "licence",
     "consent_ref",

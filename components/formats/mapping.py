@@ -22,6 +22,7 @@ PROVENANCE_KEYS = (
     "robot_id",
     "collector_id",
     "site",
+    "scene",
     "recorded_at",
     "licence",
     "consent_ref",

@@ -185,6 +185,7 @@ def _row(episode: Episode, embodiment: Embodiment) -> dict[str, str]:
         "calibration_digest": calibration,
         "collector_id": origin.collector_id,
         "site": origin.site,
+        "scene": origin.scene,
         "recorded_at": origin.recorded_at,
         "licence": origin.licence,
         "consent_ref": origin.consent_ref,

@@ -13,6 +13,7 @@ TITLES = {
     "task": "Tasks",
     "robot_id": "Robots",
     "site": "Sites",
+    "scene": "Scenes",
     "collector_id": "Collectors",
     "embodiment": "Embodiments",
     "split": "Splits",
@@ -21,7 +22,7 @@ TITLES = {
     "licence": "Licences",
     "verdict": "Verdicts",
 }
-_SINGULAR = {"robot_id": "robot", "site": "site", "collector_id": "collector"}
+_SINGULAR = {"robot_id": "robot", "site": "site", "scene": "scene", "collector_id": "collector"}
 _NOT_SAID = "*not said*"
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 # Tasks are crossed with each of these.
-CROSSED = ("robot_id", "site", "collector_id")
+CROSSED = ("robot_id", "site", "scene", "collector_id")
 # A cell is thin below this share of what it would hold if all held the same.
 THIN_SHARE = 0.2
 # Rows and columns of a table of cells, and gaps that are listed; the others are counted.

@@ -20,6 +20,7 @@ GROUPS = (
     "task",
     "robot_id",
     "site",
+    "scene",
     "collector_id",
     "embodiment",
     "split",

@@ -118,7 +118,8 @@ def describe(scene: Scene) -> dict[str, str]:
     words = {**_metadata(scene), **attribute_texts(scene.root, where=scene.where)}
     words["outcome"] = _outcome(scene, words)
     words["task"] = words.get("task", "") or words.pop("current_task", "")
-    renamed = {"robot_id": "robot_serial_number", "collector_id": "user_id", "site": "lab", "recorded_at": "timestamp"}
+    renamed = {"robot_id": "robot_serial_number", "collector_id": "user_id", "site": "lab", "scene": "scene_id"}
+    renamed["recorded_at"] = "timestamp"
     for ours, theirs in renamed.items():
         words[ours] = words.get(ours, "") or words.get(theirs, "")
     words["robot_id"] = words["robot_id"] or words.get("robot_serial", "")

@@ -186,6 +186,13 @@ def test_robots_can_be_held_out_as_a_whole(run: Run, recordings: ModuleType, tmp
     assert {row["split"] for row in episodes} == {"train", "val"}
 
 
+def test_scenes_can_be_held_out_as_a_whole(run: Run, recordings: ModuleType, tmp_path: Path) -> None:
+    demos = [recordings.make_demo(n, steps=3).with_metadata(scene=f"kitchen-{n % 3}") for n in range(12)]
+    recordings.write_hdf5(tmp_path / "raw/a.hdf5", demos)
+    run(tmp_path / "raw", tmp_path / "out", val_share=0.4, split_by=("scene",))
+    assert len({(row["scene"], row["split"]) for row in rows(tmp_path / "out")}) == 3
+
+
 def test_episodes_that_name_no_robot_are_split_one_by_one(run: Run, recordings: ModuleType, tmp_path: Path) -> None:
     demos = [recordings.make_demo(n, steps=3, robot_id="", site="") for n in range(12)]
     recordings.write_hdf5(tmp_path / "raw/a.hdf5", demos)

@@ -21,7 +21,7 @@ def counted() -> Counted:
         connection = open_connection()
         connection.execute(
             "CREATE TABLE counted (task VARCHAR, robot_id VARCHAR, day VARCHAR,"
-            " site VARCHAR DEFAULT '', collector_id VARCHAR DEFAULT 'anna')"
+            " site VARCHAR DEFAULT '', scene VARCHAR DEFAULT '', collector_id VARCHAR DEFAULT 'anna')"
         )
         connection.executemany("INSERT INTO counted (task, robot_id, day) VALUES (?, ?, ?)", episodes)
         return connection
@@ -101,5 +101,6 @@ def test_every_column_is_crossed(counted: Counted) -> None:
     assert {name: bool(value) for name, value in found["cells"].items()} == {
         "robot_id": True,
         "site": False,
+        "scene": False,
         "collector_id": False,
     }

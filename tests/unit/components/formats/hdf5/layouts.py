@@ -184,7 +184,14 @@ def write_droid(folder: Path, steps: int = 6, *, metadata: bool = True, cameras:
         file[f"observation/camera_intrinsics/{SERIALS[cameras // 2]}_left"] = np.tile(np.eye(3), (steps, 1, 1))
     write_mp4(folder / "recordings" / "MP4" / f"{SERIALS[0]}-stereo.mp4", pictures(steps))
     if metadata:
-        told = {"uuid": "L+abc+2023", "lab": "L", "user_id": "abc", "current_task": "Move object", "success": True}
+        told = {
+            "uuid": "L+abc+2023",
+            "lab": "L",
+            "user_id": "abc",
+            "scene_id": 4711,
+            "current_task": "Move object",
+            "success": True,
+        }
         told["robot_serial"], told["hdf5_path"] = "panda-1", "L/success/2023/trajectory.h5"
         (folder / "metadata_L+abc+2023.json").write_text(json.dumps(told))
     return folder

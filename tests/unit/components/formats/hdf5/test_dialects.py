@@ -180,6 +180,7 @@ def test_droid(layouts: ModuleType, tmp_path: Path, read: Read) -> None:
         "abc",
         "L",
     )
+    assert episode.provenance.scene == "4711"
     assert "clock" not in episode.extra
     assert not any(key.endswith("_path") for key in episode.extra)
     cameras = [stream.name for stream in episode.of_kind("image")]
