@@ -38,6 +38,8 @@ bench: setup
 	python tests/bench/imports.py
 	python tests/bench/dataset.py
 	python tests/bench/ingest.py
+	python tests/bench/loader.py
+	python tests/bench/opening.py
 	python tests/bench/judge.py 500
 	test ! -d data/bundles/seed-1 || python tests/bench/serving.py data/bundles/seed-1
 
