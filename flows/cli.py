@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from components.core.stage import configure_logging, exit_code_of
 from flows.commands import convert, data, dataset, explore, lineage, policy, release, run
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gripline {version('gripline')}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="gripline",
@@ -16,6 +25,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 for module in (run, data, dataset, explore, convert, policy, release, lineage):
     module.add_to(app)
 

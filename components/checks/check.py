@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from components.checks.gx import Judge
 from components.checks.suite import episode_suite, suite_digest, task_suite, verdict_suite
 from components.checks.table import episode_table
 from components.checks.verdicts import Verdicts, judge_dataset
-from components.core.errors import GateRefused
+from components.core.errors import GateRefused, RecordError, UsageError
 from components.core.files import replace_dir, sha256_file, write_json
 from components.core.params import Checks, Params
-from components.core.records import Record, write_record
+from components.core.records import Record, read_record, write_record
 from components.core.workspace import Workspace
 from components.dataset.reader import Dataset
 
@@ -29,6 +30,9 @@ VERDICTS = "verdicts.parquet"
 REPORT = "checks.json"
 TABLE = "episodes_table.parquet"
 CONTACT_SHEET = "contact_sheet.png"
+_KIND = "checks"
+_DOCS_TITLE = b"Data Docs created by Great Expectations"
+_ELSEWHERE = "Name another folder with --out; the Data Docs go beside it, as NAME-docs"
 
 
 def run(workspace: Workspace, params: Params) -> None:
@@ -63,9 +67,12 @@ def require_limits(report: dict[str, Any], *, where: str) -> None:
 def check_dataset(dataset: Path, target: Path, docs: Path, params: Checks) -> dict[str, Any]:
     """Judges the dataset at `dataset`; replaces the folders `target` and `docs`.
 
-    Returns checks.json with "docs", the first page of the Data Docs. Raises `DatasetError` on a damaged dataset and
-    `ParamsError` where params.warn names no check; a dataset that does not pass is an answer, no error.
+    Returns checks.json with "verdicts", that file, and "docs", the first page of the Data Docs. Raises `DatasetError`
+    on a damaged dataset, `ParamsError` where params.warn names no check, and `UsageError` where something else than an
+    earlier check lies in `target` or `docs`; a dataset that does not pass is an answer, no error.
     """
+    _require_replaceable(target, _holds_verdicts)
+    _require_replaceable(docs, _holds_docs)
     suites = episode_suite(params), task_suite(params), verdict_suite(params)
     table = episode_table(dataset, params)
     opened = Dataset.open(dataset)
@@ -76,7 +83,29 @@ def check_dataset(dataset: Path, target: Path, docs: Path, params: Checks) -> di
         with replace_dir(target) as folder:
             _write(folder, verdicts, report, params)
             write_contact_sheet(folder / CONTACT_SHEET, opened, verdicts)
-    return {**report, "docs": str(docs / "index.html")}
+    return {**report, "verdicts": str(target / VERDICTS), "docs": str(docs / "index.html")}
+
+
+def _require_replaceable(folder: Path, is_ours: Callable[[Path], bool]) -> None:
+    """Raises `UsageError` for what is neither absent, nor an empty folder, nor what an earlier check wrote."""
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            raise UsageError("is there already and is no folder", where=str(folder), hint=_ELSEWHERE)
+    elif any(folder.iterdir()) and not is_ours(folder):
+        raise UsageError("holds something that no check wrote, and would be lost", where=str(folder), hint=_ELSEWHERE)
+
+
+def _holds_verdicts(folder: Path) -> bool:
+    try:
+        read_record(folder, _KIND)
+    except RecordError:
+        return False
+    return (folder / REPORT).is_file()
+
+
+def _holds_docs(folder: Path) -> bool:
+    index = folder / "index.html"
+    return index.is_file() and _DOCS_TITLE in index.read_bytes()
 
 
 def _report(verdicts: Verdicts, digest: str, dataset_digest: str) -> dict[str, Any]:
@@ -99,7 +128,7 @@ def _write(folder: Path, verdicts: Verdicts, report: dict[str, Any], params: Che
     pq.write_table(_without_index(verdicts.table), folder / TABLE)
     write_json(folder / REPORT, report)
     record = Record(
-        kind="checks",
+        kind=_KIND,
         digest=sha256_file(folder / VERDICTS),
         inputs={"dataset": report["dataset_digest"]},
         params=params.model_dump(mode="json"),

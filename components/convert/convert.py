@@ -15,6 +15,7 @@ from components.convert.plan import grouped
 from components.core.errors import UsageError
 from components.core.files import fsync, replace_dir
 from components.dataset.edits.choose import chosen_parts
+from components.dataset.outside import require_place
 from components.dataset.parts import Part
 
 FORMATS = ("hdf5", "rlds", "mcap")
@@ -90,5 +91,6 @@ def _writer(to: str, options: Options) -> Writer:
 
 
 def _require_free(out: Path) -> None:
+    require_place(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("is there already", where=str(out), hint="Choose another folder with --out, or remove it")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.core.errors import RecordError
-from components.core.files import digest_json, read_json, write_json
+from components.core.files import digest_json, write_json
 
 RECORD_NAME = "record.json"
 
@@ -37,8 +38,13 @@ def read_record(folder: Path, kind: str | None = None) -> Record:
     path = folder / RECORD_NAME
     if not path.is_file():
         raise RecordError("no record.json", where=str(folder), hint="Run the stage that makes this folder first")
+    return parse_record(path.read_bytes(), path, kind)
+
+
+def parse_record(data: bytes, path: Path, kind: str | None = None) -> Record:
+    """The same of the bytes of one; `path`: where they lie."""
     try:
-        record = Record(**read_json(path))
+        record = Record(**json.loads(data))
     except (ValueError, TypeError) as error:
         raise RecordError(f"not a record: {error}", where=str(path)) from error
     if kind is not None and record.kind != kind:

@@ -68,6 +68,11 @@ class Workspace:
         return self.root / ".gripline"
 
     @property
+    def frame_cache(self) -> Path:
+        """Decoded frames, shared by jobs and kept for the next run on the same dataset."""
+        return self.state / "cache" / "frames"
+
+    @property
     def journal(self) -> Journal:
         return Journal(self.state / "journal")
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from components.core.errors import DatasetError
-from components.dataset.commit import resolve
+from components.dataset.commit import located
 from components.dataset.index_schema import GROUP_ROWS
 from components.dataset.layout import OWN_EPISODES
 from components.dataset.parquet_rows import OpenParquet, as_numpy
@@ -33,8 +33,8 @@ class EpisodeIndex:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.path = resolve(root, OWN_EPISODES)
-        self._file = _opened(root, self.path)
+        self.path = root / OWN_EPISODES
+        self._file = _opened(root)
         self._lock = Lock()
         self._columns: dict[str, pa.ChunkedArray] = {}
         self._numbers: dict[str, npt.NDArray[Any]] = {}
@@ -116,10 +116,10 @@ class EpisodeIndex:
             raise DatasetError(f"unreadable: {error}", where=str(self.path), hint=_AGAIN) from error
 
 
-def _opened(root: Path, path: Path) -> OpenParquet:
+def _opened(root: Path) -> OpenParquet:
     try:
-        return OpenParquet(path)
+        return located(root, OWN_EPISODES, OpenParquet)
     except FileNotFoundError as error:
         raise DatasetError(f"there is no {OWN_EPISODES}", where=str(root), hint=_AGAIN) from error
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"unreadable: {error}", where=str(path), hint=_AGAIN) from error
+        raise DatasetError(f"unreadable: {error}", where=str(root / OWN_EPISODES), hint=_AGAIN) from error

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from components.core.errors import DatasetError, UsageError
 from components.core.files import canonical_json, read_json, sha256_bytes, sha256_file, write_json
 from components.dataset import layout
+from components.dataset.names import require_inside
 
 MANIFEST = "manifest.json"
 KIND = "manifest"
@@ -35,7 +36,8 @@ class Member:
     """A dataset that a manifest takes episodes of.
 
     `uri`: a path, relative to the manifest or absolute, or a file:// URI; `digest`: of the dataset as it was taken;
-    `whole`: whether all of its episodes are in, else they are those of the copied index.
+    `whole`: whether all of its episodes are in, else they are those of the copied index; `resplit`: whether the copied
+    index holds out episodes that the dataset does not.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Member:
     episodes: int
     frames: int
     whole: bool
+    resplit: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,24 @@ def read_manifest(root: Path) -> Manifest:
         raise DatasetError(f"not a manifest, there is no {MANIFEST}", where=str(root)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"not a manifest: {error}", where=str(path), hint=_AGAIN) from error
+    _require_names(manifest, path)
     for name, expected in manifest.files.items():
         if not (root / name).is_file():
             raise DatasetError(f"there is no {name}", where=str(root), hint=_AGAIN)
         if sha256_file(root / name) != expected:
             raise DatasetError("differs from what the manifest was made with", where=str(root / name), hint=_AGAIN)
     return manifest
+
+
+def _require_names(manifest: Manifest, path: Path) -> None:
+    """Nothing that it names leads out of its folder."""
+    for member in manifest.members:
+        if not isinstance(member.name, str) or not _NAME.fullmatch(member.name):
+            raise DatasetError(f"{member.name!r} cannot name a member", where=str(path), hint=_AGAIN)
+    if not isinstance(manifest.files, dict):
+        raise DatasetError(f"not a manifest: files is {manifest.files!r}", where=str(path), hint=_AGAIN)
+    folders = (f"members/{member.name}/{MANIFEST}" for member in manifest.members)
+    require_inside(manifest.root, [*manifest.files, *folders])
 
 
 def manifest_digest(datasets: Iterable[str]) -> str:

@@ -21,26 +21,49 @@ from components.core.records import read_record
 from components.core.spec import embodiment_from_dict
 from components.dataset import layout
 from components.dataset.columns import stats_from_json
+from components.dataset.identity import IDENTITY_COLUMNS
 from components.dataset.manifest import AT_VARIABLE, Manifest, Member, place_of, uri_of
+from components.dataset.opening import read_as_opened
 from components.dataset.reader import Dataset
+from components.dataset.resplit import Resplit
+from components.dataset.splits import HELD_OUT
 from components.dataset.stats import FeatureStats, RunningStats
 from components.dataset.totals import stats_of_totals
 
 
 def open_member(manifest: Manifest, member: Member, at: Mapping[str, Path]) -> Dataset:
-    """The dataset where it lies, or an `Elsewhere`. Raises `DatasetError` where it is not the one that was taken."""
+    """The dataset where it lies, or an `Elsewhere`.
+
+    A dataset that grew still serves: what was chosen stays chosen. Raises `DatasetError` where a chosen episode is
+    gone, has changed, or is on another side of the split.
+    """
     path = place_of(manifest, member, at)
     if path is None:
         return Elsewhere(manifest, member)
-    dataset = Dataset.open(path)
+    dataset = Resplit.open_with(path, _held_out(manifest, member)) if member.resplit else Dataset.open(path)
     if dataset.digest != member.digest:
+        _require_chosen(manifest, member, dataset, path)
+    return dataset
+
+
+def _require_chosen(manifest: Manifest, member: Member, dataset: Dataset, path: Path) -> None:
+    """Raises `DatasetError` unless each chosen episode is there as it was."""
+    chosen = copied_table(manifest, member, IDENTITY_COLUMNS)
+    found = dataset.table(IDENTITY_COLUMNS)
+    at = pc.index_in(chosen["episode_id"], value_set=found["episode_id"].combine_chunks())
+    same = pc.is_valid(at)
+    for name in IDENTITY_COLUMNS[1:]:
+        same = pc.and_(same, pc.fill_null(pc.equal(chosen[name], found[name].combine_chunks().take(at)), False))
+    left = chosen.num_rows - (pc.sum(same).as_py() or 0)
+    kept = read_record((manifest.folder(member) / layout.OWN_RECORD).parent, kind="dataset").attrs
+    built = [dataset.embodiment.digest, *(dataset.record.attrs[name] for name in ("fps", "video"))]
+    if left or built != [member.embodiment_digest, *(kept[name] for name in ("fps", "video"))]:
+        what = f"{left} of the {chosen.num_rows} chosen episodes" if left else "embodiment, rate or video settings"
         raise DatasetError(
-            f"the member {member.name!r} has digest {dataset.digest[:12]}, the manifest was made of "
-            f"{member.digest[:12]}: it has changed since",
+            f"the member {member.name!r} has changed since: {what}",
             where=str(path),
             hint=f"Make the manifest again, or give the unchanged dataset with --at {member.name}=PATH",
         )
-    return dataset
 
 
 def chosen_numbers(manifest: Manifest, member: Member, dataset: Dataset) -> npt.NDArray[np.int64] | None:
@@ -48,13 +71,23 @@ def chosen_numbers(manifest: Manifest, member: Member, dataset: Dataset) -> npt.
 
     By their ids: another tree of the same digest may number them differently.
     """
-    if member.whole or isinstance(dataset, Elsewhere):
+    if isinstance(dataset, Elsewhere) or (member.whole and dataset.digest == member.digest):
         return None
     ids = copied_table(manifest, member, ["episode_id"])["episode_id"]
     table = dataset.table(["episode_index", "episode_id"])
     there = pc.is_in(table["episode_id"], value_set=ids.combine_chunks())
     numbers: npt.NDArray[np.int64] = table["episode_index"].filter(there).to_numpy()
     return numbers
+
+
+def is_resplit(dataset: Dataset) -> bool:
+    """Whether a manifest holds out episodes that the dataset itself does not."""
+    return dataset.is_resplit if isinstance(dataset, Elsewhere) else isinstance(dataset, Resplit)
+
+
+def _held_out(manifest: Manifest, member: Member) -> pa.Array:
+    rows = copied_table(manifest, member, ["episode_id", "split"])
+    return rows.filter(pc.equal(rows["split"], HELD_OUT))["episode_id"].combine_chunks()
 
 
 def copied_table(manifest: Manifest, member: Member, columns: Sequence[str] | None = None) -> pa.Table:
@@ -84,6 +117,10 @@ class Elsewhere(Dataset):
     def is_whole(self) -> bool:
         """Whether all episodes of the dataset are here by name."""
         return self._member.whole
+
+    @property
+    def is_resplit(self) -> bool:
+        return self._member.resplit
 
     def uri_from(self, manifest: Path) -> str:
         """How another manifest names the dataset."""
@@ -115,12 +152,12 @@ class Elsewhere(Dataset):
     def stats(self) -> dict[str, FeatureStats]:
         if not self._member.whole:
             self._refuse()
-        return stats_from_json(read_json(self.copied / layout.STATS))
+        return stats_from_json(self._as_made(layout.STATS))
 
     def running(self) -> dict[str, RunningStats]:
         if not self._member.whole:
             self._refuse()
-        return stats_of_totals(read_json(self.copied / layout.OWN_TOTALS))
+        return stats_of_totals(self._as_made(layout.OWN_TOTALS))
 
     def stats_of(self, episode_indices: Iterable[int]) -> dict[str, FeatureStats]:
         if set(np.asarray(list(episode_indices)).tolist()) != set(self.indices.tolist()):
@@ -140,6 +177,10 @@ class Elsewhere(Dataset):
         if not len(at):
             raise DatasetError(f"no episode {episode_index}", where=self._member.name)
         return int(at[0])
+
+    def _as_made(self, name: str) -> dict[str, Any]:
+        root = self._manifest.root
+        return read_as_opened(root, (self.copied / name).relative_to(root).as_posix(), self._manifest.files)
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         member = self._member

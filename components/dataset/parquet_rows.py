@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.core.errors import DatasetError
+from components.dataset.commit import settled
 
 _AGAIN = "Restore it or run ingest again"
 
@@ -51,11 +52,18 @@ class ParquetRows:
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"unreadable: {error}", where=str(path), hint=_AGAIN) from error
 
+    def group_ends(self, path: Path) -> npt.NDArray[np.int64]:
+        """Where each row group of a file ends; the last ends where the file does. Raises `DatasetError` as `read`."""
+        try:
+            return self._open(path).group_ends
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(f"unreadable: {error}", where=str(path), hint=_AGAIN) from error
+
     def _open(self, path: Path) -> OpenParquet:
         with self._lock:
             file = self._files.get(path)
         # Opened outside of the lock: other threads read other files meanwhile.
-        file = file or OpenParquet(path)
+        file = file or settled(path, OpenParquet)
         with self._lock:
             file = self._files.pop(path, file)
             self._files[path] = file
@@ -74,7 +82,7 @@ class OpenParquet:
         self._file = pq.ParquetFile(path, memory_map=False, pre_buffer=False)
         metadata = self._file.metadata
         groups = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
-        self._ends = np.cumsum(np.fromiter(groups, np.int64, metadata.num_row_groups))
+        self.group_ends = np.cumsum(np.fromiter(groups, np.int64, metadata.num_row_groups))
         self.rows: int = metadata.num_rows
         self.names: tuple[str, ...] = tuple(self._file.schema_arrow.names)
 
@@ -82,7 +90,7 @@ class OpenParquet:
         """Some rows; raises `DatasetError` naming the columns that are not there."""
         names = self._known(columns)
         groups = self.groups_of(first, count)
-        start = int(self._ends[groups.start - 1]) if groups.start else 0
+        start = int(self.group_ends[groups.start - 1]) if groups.start else 0
         with self._lock:
             table = self._file.read_row_groups(list(groups), columns=names, use_threads=False)
         # A name also brings what begins with it and a dot.
@@ -96,9 +104,9 @@ class OpenParquet:
 
     def groups_of(self, first: int, count: int) -> range:
         """The row groups that hold some rows."""
-        start = int(np.searchsorted(self._ends, first, side="right"))
-        stop = int(np.searchsorted(self._ends, first + count, side="left")) + 1
-        return range(start, min(stop, len(self._ends)) if count else start)
+        start = int(np.searchsorted(self.group_ends, first, side="right"))
+        stop = int(np.searchsorted(self.group_ends, first + count, side="left")) + 1
+        return range(start, min(stop, len(self.group_ends)) if count else start)
 
     def _known(self, columns: Sequence[str] | None) -> list[str]:
         names = list(self.names if columns is None else columns)

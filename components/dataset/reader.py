@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.core.errors import DatasetError
-from components.core.files import read_json
 from components.core.records import Record
 from components.core.spec import Embodiment
 from components.dataset import layout
 from components.dataset.calibrations import read_calibration
 from components.dataset.columns import stats_from_json, stats_from_row
-from components.dataset.commit import resolve
+from components.dataset.commit import settled
 from components.dataset.index_schema import EPISODE_COLUMNS
-from components.dataset.opening import AGAIN, OpenedMetadata, open_metadata, read_table
+from components.dataset.opening import AGAIN, OpenedMetadata, open_metadata, read_as_opened, read_table
 from components.dataset.parquet_rows import ParquetRows, as_numpy
 from components.dataset.places import EpisodePlaces, Place
+from components.dataset.sketch_files import SketchFiles
 from components.dataset.statistics.merging import running_of
 from components.dataset.stats import FeatureStats, RunningStats
 from components.dataset.totals import stats_of_totals
@@ -53,11 +53,12 @@ class Dataset:
         self.listed = metadata.listed
         self.next_episode = metadata.next_episode
         self.next_frame = metadata.next_frame
+        self._next_files = metadata.next_files
         self.places = EpisodePlaces(root, self.index, self.embodiment)
         self._parquet = ParquetRows()
 
     @classmethod
-    def open(cls, root: Path) -> Dataset:
+    def open(cls, root: Path) -> Self:
         """Reads and cross-checks the metadata. Raises `DatasetError` naming what is missing or disagrees."""
         return cls(root, open_metadata(root))
 
@@ -91,6 +92,13 @@ class Dataset:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Frames of each episode [N], in the order of `indices`."""
         return self.index.lengths
+
+    def next_file(self, template: str) -> int:
+        """The number that a writer gives to the next file of a kind: higher than that of any there ever was.
+
+        Who opened the dataset before then finds no file rather than frames of other episodes.
+        """
+        return max(layout.next_number(self.listed, template), self._next_files.get(template, 0))
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Columns of meta/gripline/episodes.parquet, one row an episode in the order of `indices`; each is read once.
@@ -141,13 +149,19 @@ class Dataset:
     def stats(self) -> dict[str, FeatureStats]:
         """meta/stats.json: feature -> min, max, mean, std, count and quantiles over all episodes.
 
-        Without the columns that say where in the dataset a frame is (`layout.PLACE_FEATURES`).
+        Without the columns that say where in the dataset a frame is (`layout.PLACE_FEATURES`). Raises `DatasetError`
+        where they are no longer those of the episodes that were opened.
         """
-        return stats_from_json(read_json(self._file(layout.STATS)))
+        return stats_from_json(read_as_opened(self.root, layout.STATS, self.listed))
 
     def running(self) -> dict[str, RunningStats]:
-        """Statistics of all episodes that others can be merged into, from the totals."""
-        return stats_of_totals(read_json(self._file(layout.OWN_TOTALS)))
+        """Statistics of all episodes that others can be merged into, from the totals. Raises as `stats` does."""
+        return stats_of_totals(read_as_opened(self.root, layout.OWN_TOTALS, self.listed))
+
+    @cached_property
+    def sketches(self) -> SketchFiles:
+        """What merges the quantiles of any episodes."""
+        return SketchFiles(self)
 
     def stats_of(self, episode_indices: list[int]) -> dict[str, FeatureStats]:
         """The same over some episodes, merged from their statistics and sketches; no frame is read."""
@@ -155,7 +169,15 @@ class Dataset:
 
     def stats_of_episode(self, episode_index: int) -> dict[str, FeatureStats]:
         """Statistics of every feature of one episode, without those of `layout.PLACE_FEATURES`."""
-        rows = pq.read_table(self.places.metadata(episode_index), filters=[("episode_index", "=", episode_index)])
+        length, path = int(self.lengths[self.index.at(episode_index)]), self.places.metadata(episode_index)
+        chosen = [("episode_index", "=", episode_index), ("length", "=", length)]
+        try:
+            rows = settled(path, lambda at: pq.read_table(at, filters=chosen))
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(f"unreadable: {error}", where=str(path), hint=AGAIN) from error
+        if rows.num_rows != 1:
+            found = f"the row of episode {episode_index} has changed since the dataset was opened"
+            raise DatasetError(found, where=str(path), hint="Open it again")
         row = rows.to_pylist()[0]
         return {key: stats_from_row(row, key) for key in self.features if key not in layout.PLACE_FEATURES}
 
@@ -180,7 +202,7 @@ class Dataset:
 
     def images(self, episode_index: int, camera: str) -> npt.NDArray[np.uint8]:
         """Frames of a camera: uint8 [T, H, W, 3] RGB."""
-        return decode_range(*self.places.video(episode_index, camera), self.fps)
+        return self._decoded(self.places.video(episode_index, camera))
 
     def video_place(self, episode_index: int, camera: str) -> Place:
         """The file that holds the frames of a camera, the first of them, and how many there are."""
@@ -188,7 +210,7 @@ class Dataset:
 
     def depth(self, episode_index: int, camera: str) -> npt.NDArray[np.uint16]:
         """Frames of a depth camera, as they were recorded: uint16 [T, H, W] in millimetres."""
-        return decode_range(*self.places.depth(episode_index, camera), self.fps, pix_fmt=DEPTH_FORMAT)
+        return self._decoded(self.places.depth(episode_index, camera), pix_fmt=DEPTH_FORMAT)
 
     def depth_place(self, episode_index: int, camera: str) -> Place:
         """As `video_place`, for a depth camera."""
@@ -212,8 +234,17 @@ class Dataset:
         """
         verify(self)
 
-    def _file(self, name: str) -> Path:
-        return resolve(self.root, name)
+    def _decoded(self, place: Place, **options: str) -> npt.NDArray[Any]:
+        def decode(path: Path) -> npt.NDArray[Any]:
+            path.stat()
+            return decode_range(path, place.first, place.length, self.fps, **options)
+
+        try:
+            return settled(place.path, decode)
+        except FileNotFoundError as error:
+            raise DatasetError(
+                "video cannot be decoded: there is no such file", where=str(place.path), hint=AGAIN
+            ) from error
 
     def _own_table(self, name: str, schema: pa.Schema) -> pa.Table:
         return read_table(self.root, name, schema.names) if name in self.listed else schema.empty_table()

@@ -7,14 +7,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from components.core.errors import DatasetError
-from components.core.files import read_json
 from components.core.params import Video
 from components.dataset import layout
 from components.dataset.commit import recover
 from components.dataset.index_schema import index_schema
 from components.dataset.lock import writing
 from components.dataset.reader import Dataset
-from components.dataset.totals import Totals, stats_of_totals
+from components.dataset.totals import Totals
 from components.dataset.writer import DatasetWriter
 
 
@@ -42,7 +41,6 @@ def totals_of(dataset: Dataset) -> Totals:
     root = dataset.root
     fixed = {layout.STATE, layout.ACTION, layout.TIME, *layout.AUTO_FEATURES, *layout.video_keys(dataset.features)}
     tasks = pq.read_table(root / layout.TASKS).to_pandas()
-    known = dict(dataset.listed)
     templates = [layout.DATA_PATH, layout.EPISODES_PATH, layout.STREAMS_PATH, layout.SKETCHES_PATH]
     templates += [layout.video_path(key) for key in layout.video_keys(dataset.features)]
     templates += [layout.depth_path(camera) for camera in dataset.embodiment.observation.depth]
@@ -54,8 +52,8 @@ def totals_of(dataset: Dataset) -> Totals:
         tasks={str(task): int(index) for task, index in tasks["task_index"].items()},
         extras={key: (f["dtype"], f["shape"][0]) for key, f in dataset.features.items() if key not in fixed},
         ids=set(dataset.table(["episode_id"])["episode_id"].to_pylist()),
-        stats=stats_of_totals(read_json(root / layout.OWN_TOTALS)),
-        files={template: layout.next_number(known, template) for template in templates},
-        known=known,
+        stats=dataset.running(),
+        files={template: dataset.next_file(template) for template in templates},
+        known=dict(dataset.listed),
         own_episodes=dataset.table(index_schema(dataset.features, dataset.embodiment.observation.depth).names),
     )

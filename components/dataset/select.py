@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +19,20 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-def select(parts: Sequence[Part], where: str, verdicts: Path | None = None) -> list[Part]:
+class NothingSelected(DatasetError):
+    """No episode is left. `alone`: each of the conditions that AND joins -> how many episodes it would leave."""
+
+    alone: Mapping[str, int] = MappingProxyType({})
+
+
+def select(
+    parts: Sequence[Part], where: str, verdicts: Path | None = None, *, unjudged: str = "verdict is not known here"
+) -> list[Part]:
     """The parts with the episodes left for which `where` is true; parts without one are left out.
 
-    `where`: one SQL expression over `episode_table.COLUMNS`, `verdicts`: verdicts.parquet. Only the columns that it
-    names are read. Raises `UsageError` for what is no such expression and `DatasetError` where no episode is left; it
-    says how many each of the conditions that AND joins would leave.
+    `where`: one SQL expression over `episode_table.COLUMNS`, `verdicts`: verdicts.parquet, `unjudged`: what to say
+    where the expression asks for them and there are none. Only the columns that it names are read. Raises `UsageError`
+    for what is no such expression and `NothingSelected` where no episode is left.
 
     Example:
         select(parts_of(path), "embodiment = 'panda' and task like '%drawer%' and verdict = 'accepted'", verdicts)
@@ -31,9 +40,7 @@ def select(parts: Sequence[Part], where: str, verdicts: Path | None = None) -> l
     expression = _parsed(where)
     judged = [name for name in JUDGED if name in expression.columns]
     if judged and verdicts is None:
-        raise UsageError(
-            f"{judged[0]} is not known here", where=f"--where {where!r}", hint="Name verdicts.parquet with --verdicts"
-        )
+        raise UsageError(unjudged, where=f"--where {where!r}", hint="Name verdicts.parquet with --verdicts")
     found = read_verdicts(verdicts) if judged and verdicts is not None else None
     with episodes_of(parts, expression.columns, found) as connection:
         rows = _ask(connection, f"SELECT part, row FROM episodes WHERE {expression.sql}", where)
@@ -76,13 +83,15 @@ def _kept(part: Part, rows: Any) -> Part | None:
 
 def _nothing_left(
     connection: DuckDBPyConnection, expression: Expression, parts: Sequence[Part], where: str
-) -> DatasetError:
+) -> NothingSelected:
     total = sum(len(part) for part in parts)
-    hint = None
-    if len(expression.conjuncts) > 1:
-        sums = ", ".join(f"count(*) FILTER (WHERE {sql})" for sql in expression.conjuncts)
-        counts = connection.execute(f"SELECT {sums} FROM episodes").fetchone() or ()
-        alone = [f"{sql}: {count}" for sql, count in zip(expression.conjuncts, counts, strict=True)]
-        hint = "Each condition alone leaves " + "; ".join(alone)
+    sums = ", ".join(f"count(*) FILTER (WHERE {sql})" for sql in expression.conjuncts)
+    counts = connection.execute(f"SELECT {sums} FROM episodes").fetchone() or ()
+    alone = {sql: int(count) for sql, count in zip(expression.conjuncts, counts, strict=True)}
+    hint = "Each condition alone leaves " + "; ".join(f"{sql}: {count}" for sql, count in alone.items())
     names = ", ".join(sorted({str(part.dataset.root) for part in parts}))
-    return DatasetError(f"none of {total} episodes fits {where!r}", where=names, hint=hint)
+    error = NothingSelected(
+        f"none of {total} episodes fits {where!r}", where=names, hint=hint if len(expression.conjuncts) > 1 else None
+    )
+    error.alone = alone
+    return error

@@ -5,18 +5,18 @@ One row an episode, in the order of `Dataset.indices`; three columns a feature, 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from components.core.errors import DatasetError
 from components.dataset.commit import resolve
 from components.dataset.layout import PLACE_FEATURES, SKETCHES_PATH, Features
+from components.dataset.parquet_rows import ParquetRows
 from components.dataset.sketch import Sketch
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ SKETCH_OPTIONS: dict[str, Any] = {
     "use_dictionary": False,
     "write_statistics": False,
 }
+Rows = npt.NDArray[np.int64]
 _PARTS = {"sizes": pa.int32(), "keys": pa.int32(), "counts": pa.int64()}
 _AGAIN = "Restore the tree or run ingest again"
 _HEAD = SKETCHES_PATH.rsplit("chunk-", 1)[0]
@@ -69,54 +70,65 @@ def write_sketches(files: OpenFiles, rows: Sequence[Mapping[str, Any]], features
 
 def sketches_of(dataset: Dataset, episode_index: int) -> dict[str, Sketch]:
     """Feature -> sketch of one episode."""
-    rows = np.array([dataset.index.at(episode_index)])
-    return next(SketchFiles(dataset).of(rows, measured_features(dataset.features)))
+    return dataset.sketches.one(episode_index)
 
 
 class SketchFiles:
-    """Reads the sketches of one dataset; raises `DatasetError` where they are not those of its episodes."""
+    """Reads the sketches of one dataset; raises `DatasetError` where they are not those of its episodes.
+
+    Files stay open for a while. Several threads may ask at once.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+        self._index, self._features, self._files = dataset.index, dataset.features, ParquetRows()
         self._paths = [resolve(dataset.root, name) for name in sorted(dataset.listed) if name.startswith(_HEAD)]
-        self._ends = np.cumsum([_opened(path).metadata.num_rows for path in self._paths], dtype=np.int64)
-        found = int(self._ends[-1]) if self._paths else 0
+        # Where each file ends in the table of episodes, and each of the groups of all files.
+        self._ends: list[int] = []
+        self._group_ends, found = np.zeros(0, np.int64), 0
+        for path in self._paths:
+            self._group_ends = np.append(self._group_ends, found + self._files.group_ends(path))
+            found = int(self._group_ends[-1]) if len(self._group_ends) else 0
+            self._ends.append(found)
         if found != len(dataset):
             raise DatasetError(
                 f"sketches of {found} episodes, there are {len(dataset)}", where=str(dataset.root), hint=_AGAIN
             )
 
-    def of(self, rows: npt.NDArray[np.int64], keys: Sequence[str]) -> Iterator[dict[str, Sketch]]:
+    def one(self, episode_index: int) -> dict[str, Sketch]:
+        """Feature -> sketch of one episode, all features; reads a group."""
+        row = self._index.at(episode_index)
+        at, start = self._file_of(row)
+        # One id, not the ids of all episodes.
+        ids = [self._index.row(row, ["episode_id"])["episode_id"]]
+        (sketches,) = self._read(at, np.array([row - start]), ids, measured_features(self._features))
+        return sketches
+
+    def of(self, rows: Rows, keys: Sequence[str]) -> Iterator[dict[str, Sketch]]:
         """Feature -> sketch for each of the `rows` of the table of episodes, ascending; reads a group at a time."""
-        ids = self._dataset.table(["episode_id"])["episode_id"]
+        ids = self._index.table(["episode_id"])["episode_id"]
+        while len(rows):
+            at, start = self._file_of(int(rows[0]))
+            end = self._group_ends[np.searchsorted(self._group_ends, rows[0], side="right")]
+            group, rows = np.split(rows, [np.searchsorted(rows, end)])
+            # A slice of the column costs nothing; to take single rows joins all of it first.
+            near = ids.slice(group[0], group[-1] + 1 - group[0]).combine_chunks()
+            yield from self._read(at, group - start, near.take(group - group[0]).to_pylist(), keys)
+
+    def _file_of(self, row: int) -> tuple[int, int]:
+        """Which file holds a row of the table of episodes, and the first row that it holds."""
+        at = bisect_right(self._ends, row)
+        return at, self._ends[at - 1] if at else 0
+
+    def _read(self, at: int, rows: Rows, ids: list[str], keys: Sequence[str]) -> Iterator[dict[str, Sketch]]:
+        """Of ascending `rows` of one group of a file, which must be those of the episodes `ids`."""
+        path, first, count = self._paths[at], int(rows[0]), int(rows[-1] - rows[0]) + 1
         columns = ["episode_id", *(f"{key}/{part}" for key in keys for part in _PARTS)]
-        for path, start, end in zip(self._paths, np.append(0, self._ends).tolist(), self._ends.tolist(), strict=False):
-            inside = rows[(rows >= start) & (rows < end)]
-            for wanted, table in _groups(path, inside - start, columns) if len(inside) else ():
-                if table["episode_id"].to_pylist() != ids.take(wanted + start).to_pylist():
-                    raise DatasetError("sketches of other episodes", where=str(path), hint=_AGAIN)
-                yield from _sketches(table, keys, self._dataset.features)
-
-
-def _groups(path: Path, rows: npt.NDArray[np.int64], columns: list[str]) -> Iterator[tuple[Any, pa.Table]]:
-    """The wanted rows of each row group that has any, and what they hold."""
-    file, start = _opened(path), 0
-    for group in range(file.num_row_groups):
-        end = start + file.metadata.row_group(group).num_rows
-        inside = rows[(rows >= start) & (rows < end)]
-        if len(inside):
-            try:
-                yield inside, file.read_row_group(group, columns=columns).take(inside - start)
-            except (OSError, pa.ArrowException) as error:
-                raise DatasetError(f"unreadable: {error}", where=str(path), hint=_AGAIN) from error
-        start = end
-
-
-def _opened(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"unreadable: {error}", where=str(path), hint=_AGAIN) from error
+        table = self._files.read(path, first, count, columns)
+        # A commit may have put another file in its place since.
+        found = table.take(rows - first) if table.num_rows == count else None
+        if found is None or found["episode_id"].to_pylist() != ids:
+            raise DatasetError("sketches of other episodes", where=str(path), hint=_AGAIN)
+        return _sketches(found, keys, self._features)
 
 
 def _sketches(table: pa.Table, keys: Sequence[str], features: Features) -> Iterator[dict[str, Sketch]]:

@@ -9,13 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from components.core.errors import DatasetError
+from components.dataset.layout import OWN_TOTALS
 from components.dataset.sketch import Sketch
 from components.dataset.stats import FeatureStats, RunningStats
 
 
 @dataclass
 class Totals:
-    """`files`: template of a kind of file -> number of the next one to open; `known`: files.json of the last commit.
+    """`files`: template of a kind of file -> number of the next one to open, which no file ever had, also none that is
+    gone; `known`: files.json of the last commit.
 
     `episodes`, `frames`: how many there are; `next_episode`, `next_frame`: the numbers that the next ones get, which
     count deleted ones too. `own_episodes`: meta/gripline/episodes.parquet as of the last commit, None before the first.
@@ -57,7 +59,19 @@ class Totals:
     def as_dict(self) -> dict[str, Any]:
         """totals.json: the statistics, with nothing rounded: a later writer need not read those of all episodes."""
         counters = {"next_episode_index": self.next_episode, "next_frame_index": self.next_frame}
-        return counters | {"stats": {key: running.as_dict() for key, running in self.stats.items()}}
+        stats = {key: running.as_dict() for key, running in self.stats.items()}
+        return {**counters, "next_files": self.files, "stats": stats}
+
+
+def next_files_of(value: dict[str, Any]) -> dict[str, int]:
+    """Template of a kind of file -> the number from which on nobody had one, in totals.json; for those it names.
+
+    Raises `DatasetError` where they are no such numbers.
+    """
+    files = value.get("next_files", {})
+    if not isinstance(files, dict) or not all(isinstance(n, int) and n >= 0 for n in files.values()):
+        raise DatasetError(f"next_files of {OWN_TOTALS} is {files!r}, expected a number for each kind of file")
+    return files
 
 
 def stats_of_totals(value: dict[str, Any]) -> dict[str, RunningStats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from components.core.errors import FormatError
@@ -58,7 +59,14 @@ def stranger(path: Path, head: bytes, *, where: str) -> FormatError | None:
 
 
 def strange_folder(path: Path, *, where: str) -> FormatError | None:
-    """A zarr store, or None."""
+    """A zarr store or a manifest of datasets; None for all else."""
+    if _is_manifest(path / "manifest.json"):
+        return FormatError(
+            "a manifest, which names datasets; ingest takes recordings",
+            where=where,
+            hint="Give the recordings, or the folders of the datasets that it names",
+            code="manifest",
+        )
     if not any((path / name).is_file() for name in _ZARR):
         return None
     hint = (
@@ -66,6 +74,15 @@ def strange_folder(path: Path, *, where: str) -> FormatError | None:
         "zarr.copy_all(zarr.open('{source}', 'r'), h5py.File('OUT.hdf5', 'w'))\"`, " + _MAP
     )
     return _refused(path, "zarr", "a zarr store", hint, where)
+
+
+def _is_manifest(path: Path) -> bool:
+    """Policy bundles have a file of that name too, and so may anything else."""
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.get("kind") == "manifest" and "members" in told
 
 
 def _zip(head: bytes) -> tuple[str, str, str]:

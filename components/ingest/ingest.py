@@ -44,12 +44,11 @@ from components.ingest.report import IngestReport, Quarantined, nothing_usable
 from components.ingest.settings import CODE, build_settings
 from components.ingest.sources import Source, find_all, keyed
 from components.ingest.spool import Spool
-from components.ingest.stamps import remember
+from components.ingest.stamps import CACHE, remember
 from components.ingest.swap import restore, swap
 from components.ingest.work import Worker
 
 METRICS = "ingest.json"
-CACHE = "cache/ingest"
 
 # Hidden folders beside a dataset: one that will take its place.
 _BESIDE = "building"
@@ -195,7 +194,8 @@ def _entries(dataset: Dataset) -> list[Entry]:
 
 
 def _report(dataset: Dataset, added: int) -> IngestReport:
-    quarantined = Ledger(_entries(dataset)).quarantined()
+    ledger = Ledger(_entries(dataset))
+    quarantined = ledger.quarantined()
     return IngestReport(
         episodes_in=len(dataset) + len(quarantined),
         episodes_out=len(dataset),
@@ -203,4 +203,5 @@ def _report(dataset: Dataset, added: int) -> IngestReport:
         quarantined=tuple(quarantined),
         dataset_digest=dataset.digest,
         added=added,
+        deleted=len(ledger.deleted),
     )

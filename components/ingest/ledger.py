@@ -68,6 +68,11 @@ class Ledger:
     def pending(self) -> list[Entry]:
         return [entry for entry in self if entry.code == PENDING]
 
+    @property
+    def deleted(self) -> list[Entry]:
+        """Parts that are still there and hold an episode that was deleted from the dataset."""
+        return [entry for entry in self if entry.code == DELETED]
+
     def quarantined(self) -> list[Quarantined]:
         """Sorted; a double names the episode that is in the dataset."""
         owners = {entry.episode_id: entry.name for entry in self.episodes}

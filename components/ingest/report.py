@@ -17,6 +17,7 @@ _MENDS = {
     "missing_task": f"{_MAPPING} and say `task` under `constants`, or give a cut list",
     "wrong_form": f"{_MAPPING} and say what the recording uses, or say it in the embodiment",
     "wrong_shape": f"{_MAPPING} and `select` the columns that the embodiment names",
+    "manifest": "Give the recordings, or the folders of the datasets that it names",
     "wrong_embodiment": "Name the robot with --embodiment or `ingest.embodiment` of params.yaml",
 }
 
@@ -37,7 +38,8 @@ class Quarantined:
 class IngestReport:
     """`episodes_in` counts an unreadable file as one: it is `episodes_out` plus everything in `quarantined`.
 
-    `added`: how many of the episodes were not in the dataset before this run.
+    `added`: how many of the episodes were not in the dataset before this run; `deleted`: how many still lie among the
+    recordings and were left out because they were deleted from the dataset, which `episodes_in` does not count.
     """
 
     episodes_in: int
@@ -46,12 +48,14 @@ class IngestReport:
     quarantined: tuple[Quarantined, ...]
     dataset_digest: str
     added: int = 0
+    deleted: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "episodes_in": self.episodes_in,
             "episodes_out": self.episodes_out,
             "frames": self.frames,
+            "deleted": self.deleted,
             "quarantined": [entry.as_dict() for entry in self.quarantined],
             "dataset_digest": self.dataset_digest,
         }

@@ -24,14 +24,12 @@ from components.dataset.statistics.merging import running_of_parts
 from components.dataset.stats import RunningStats
 from components.train.base import Base, read_base_statistics
 from components.train.jobs import plan_jobs, validations_of
-from components.train.sides import Side, make_side, windows_of
+from components.train.sides import Side, make_sides, windows_of
 from components.transforms.chain import PolicyTransforms
 
 SPLITS = ("train", "val")
 # What `data/train/<name>/episodes.parquet` says of an episode.
 EPISODE_COLUMNS = ("episode_id", "source_uri", "source_sha256", "robot_id", "collector_id", "site", "task", "split")
-# Below the state folder: decoded frames, shared by jobs and kept for the next run on the same dataset.
-CACHE = "cache/frames"
 # Below robots/: statistics of base checkpoints.
 BASES = "statistics"
 
@@ -69,13 +67,8 @@ def load_inputs(workspace: Workspace, params: Params) -> Inputs:
         path = workspace.robots / BASES / params.train.base_statistics
         base = read_base_statistics(path, running, dataset.embodiment)
         moments, digests["base_statistics"] = base.state_moments, base.digest
-    limit = int(params.cache.frames_gb * 1e9)
-    train, val = (
-        make_side(
-            chosen[split], workspace.state / CACHE, limit_bytes=limit, epochs=_epochs(params.train, chosen, split)
-        )
-        for split in SPLITS
-    )
+    wanted = [(chosen[split], _epochs(params.train, chosen, split)) for split in SPLITS]
+    train, val = make_sides(wanted, workspace.frame_cache, limit_bytes=int(params.cache.frames_gb * 1e9))
     transforms = _transforms(dataset.embodiment, moments, train)
     return Inputs(train, val, transforms, train.table(EPISODE_COLUMNS), digests, base)
 
@@ -100,9 +93,10 @@ def _require_verdicts(path: Path, part: Part) -> None:
 
 
 def _accepted(part: Part, split: str, where: str, verdicts: Path) -> tuple[Part, ...]:
-    asked = f"({where}) AND " if where else ""
+    # One condition after the other: what is asked for can widen neither side of the split.
+    asked = select([part], where, verdicts) if where else [part]
     try:
-        return tuple(select([part], f"{asked}split = '{split}' AND verdict = 'accepted'", verdicts))
+        return tuple(select(asked, f"split = '{split}' AND verdict = 'accepted'", verdicts))
     except DatasetError as error:
         raise DatasetError(
             f"no accepted episode in split {split!r}: {error.message}",

@@ -48,17 +48,22 @@ class Side:
         return pd.concat(tables, ignore_index=True)
 
 
+def make_sides(wanted: Sequence[tuple[tuple[Part, ...], float]], cache: Path, *, limit_bytes: int) -> list[Side]:
+    """Sides out of (parts, epochs) under one bound, the most important first.
+
+    Each holds its entries of the cache, so that a later one gets only what is left.
+    """
+    return [make_side(parts, cache, limit_bytes=limit_bytes, epochs=epochs) for parts, epochs in wanted]
+
+
 def make_side(parts: tuple[Part, ...], cache: Path, *, limit_bytes: int, epochs: float) -> Side:
-    """`epochs`: passes that all jobs together will make. Where a cache pays it is built here, once: jobs share it."""
+    """`epochs`: passes that all jobs together will make. Where a cache pays it is built here, once: jobs share it.
+
+    Its entries stay while the side does, also for processes that are forked meanwhile.
+    """
     choice = choose(parts, cache, limit_bytes=limit_bytes, epochs=epochs)
     log.info("%d windows of %d episodes: %s", windows_of(parts), sum(map(len, parts)), choice.reason)
-    if choice.folder is not None:
-        try:
-            for part in parts:
-                choice.folder.open(part, workers(), progress=sys.stderr.isatty())
-        finally:
-            choice.folder.close()
-    return Side(parts, choice)
+    return Side(parts, choice.build(parts, workers(), progress=sys.stderr.isatty()))
 
 
 def windows_of(parts: Sequence[Part]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from components.core.files import write_text
 from components.dataset.episode_table import read_verdicts
+from components.dataset.outside import require_place
 from components.dataset.parts import Part
 from components.view.card_text import Section, sections
 from components.view.charts import Figure, charts
@@ -31,8 +32,10 @@ class Card:
 def write_card(parts: Sequence[Part], out: Path, *, name: str, verdicts: Path | None = None, where: str = "") -> Card:
     """Writes card.md and card.html into `out`. The same parts and verdicts give the same bytes.
 
-    `where`: what the parts were selected by, to be said. Raises `DatasetError` where a picture cannot be decoded.
+    `where`: what the parts were selected by, to be said. Raises `DatasetError` where a picture cannot be decoded, and
+    `UsageError` for an `out` that is no place for them.
     """
+    require_place(out)
     judged = read_verdicts(verdicts) if verdicts is not None else None
     found = {**facts(parts, judged), "where": where}
     pictures = samples(parts, judged)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.view.doubles import MARKS
-from components.view.markdown import code, counted, escape, paragraphs, table
+from components.view.markdown import code, counted, escape, lasting, paragraphs, table
 
 TITLES = {
     "task": "Tasks",
@@ -57,7 +57,7 @@ def sections(facts: Mapping[str, Any]) -> list[Section]:
 def _holds(facts: Mapping[str, Any]) -> str:
     total = facts["total"]
     chosen = f"Only episodes with {code(facts['where'])}." if facts.get("where") else ""
-    head = f"{counted(total['episodes'], 'episode')}, {counted(total['frames'], 'frame')}, {total['hours']:,.2f} hours."
+    head = f"{counted(total['episodes'], 'episode')}, {counted(total['frames'], 'frame')}, {lasting(total['hours'])}."
     rows = [
         (
             escape(one["name"]),
@@ -83,11 +83,11 @@ def _group(name: str, group: Mapping[str, Any]) -> str:
     rows = [_counts(escape(row["value"]) or _NOT_SAID, row) for row in group["rows"]]
     if group["others"]:
         rows.append(_counts(f"*{group['values'] - len(group['rows']):,} others*", group["others"]))
-    return table(("", "episodes", "frames", "hours"), rows)
+    return table(("", "episodes", "frames", "time"), rows)
 
 
 def _counts(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
-    return name, f"{row['episodes']:,}", f"{row['frames']:,}", f"{row['hours']:,.2f}"
+    return name, f"{row['episodes']:,}", f"{row['frames']:,}", lasting(row["hours"])
 
 
 def _durations(durations: Mapping[str, Any]) -> str:

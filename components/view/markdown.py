@@ -23,6 +23,15 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
+def lasting(hours: float) -> str:
+    """As in "7.4 s", "12.5 min" and "1,234.50 hours"."""
+    for unit, size_h in (("s", 1 / 3600), ("min", 1 / 60)):
+        # What rounds to 60 is one of the next unit.
+        if round(hours / size_h, 1) < 60:
+            return f"{hours / size_h:.1f} {unit}"
+    return f"{hours:,.2f} hours"
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells are Markdown; the first column stands left, the others right. "" where there are no rows."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.core.files import write_text
+from components.dataset.outside import require_place
 from components.view.episode_page import MOST_FRAMES, page, thinned
 from components.view.find import Chosen
 from components.view.pictures import depth_frames, frames, grey, jpeg
@@ -29,8 +30,10 @@ class Viewed:
 def view(chosen: Chosen, out: Path) -> Viewed:
     """Writes episode.rrd and episode.html into `out`. The same episode gives the same page.
 
-    Raises `DatasetError` where its frames cannot be read; nothing is written then.
+    Raises `DatasetError` where its frames cannot be read, and `UsageError` for an `out` that is no place for them;
+    nothing is written then.
     """
+    require_place(out)
     signals = read_signals(chosen.dataset, chosen.index)
     shown = set(thinned(len(signals.time_s), MOST_FRAMES).tolist())
     whole: dict[str, list[bytes]] = {}

@@ -127,8 +127,8 @@ def ingest(
     from components.core.params import load_params
     from components.core.workspace import find_workspace
     from components.formats.mapping import load_mappings
-    from components.ingest.ingest import CACHE
     from components.ingest.ingest import ingest as ingest_files
+    from components.ingest.stamps import CACHE
     from flows.output import emit, results_only
 
     with results_only() as stdout:
@@ -145,8 +145,9 @@ def ingest(
             cache=workspace.state / CACHE,
         )
         report = done.as_dict()
-        text = f"{done.episodes_out} of {done.episodes_in} episodes, {done.frames} frames in {out}"
+        text = f"{done.episodes_out} of {done.episodes_in + done.deleted} episodes, {done.frames} frames in {out}"
         text += f" ({done.added} new)\n" if done.added != done.episodes_out else "\n"
+        text += f"left out [deleted] {done.deleted}: taken out of the dataset before\n" if done.deleted else ""
         text += "".join(f"set aside [{q['code']}] {q['source']}: {q['detail']}\n" for q in report["quarantined"])
         emit(stdout, report, as_json=json, text=text)
 
@@ -171,7 +172,8 @@ def check(
         target = out or (workspace.checks if dataset is None else dataset.with_name(f"{dataset.name}-checks"))
         docs = workspace.check_docs if out is None and dataset is None else target.with_name(f"{target.name}-docs")
         report = check_dataset(dataset or workspace.dataset, target, docs, params)
-        text = f"{report['episodes']} episodes, {len(report['failed'])} set aside, docs in {report['docs']}\n"
+        text = f"{report['episodes']} episodes, {len(report['failed'])} set aside\n"
+        text += f"verdicts in {report['verdicts']}, docs in {report['docs']}\n"
         text += "".join(f"  {e['source_uri']} ({e['episode_id'][:12]}): {_evidence(e)}\n" for e in report["failed"])
         text += "".join(
             f"the dataset fails {limit['name']}: {limit['value']:g}, the limit in params.yaml is {limit['limit']:g}\n"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.commands.judged import judged
 from flows.commands.options import Json
 
 if TYPE_CHECKING:
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a dataset.")]
 Either = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a dataset or of a manifest.")]
-Episodes = Annotated[list[str] | None, typer.Option("--episode", help="Id of an episode, or the beginning of one.")]
+Episodes = Annotated[
+    list[str] | None,
+    typer.Option("--episode", help="Id of an episode, or its first 6 characters or more; repeatable."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
 At = Annotated[
     list[str] | None,
@@ -45,6 +50,7 @@ def delete(
     from components.dataset.edits.delete import plan_deletion
     from components.dataset.manifest import require_tree
     from components.dataset.parts import parts_of
+    from components.ingest.stamps import carried
     from flows.output import emit, results_only
 
     with results_only() as stdout:
@@ -56,7 +62,8 @@ def delete(
                 raise UsageError("asks before it deletes, and nobody is there to answer", hint="Add --yes")
             if not yes and not typer.confirm(f"{_told(done, 'will go')}Delete them for good?", err=True):
                 raise typer.Exit(1)
-            done = delete_episodes(dataset, ids, reason=reason)
+            with carried(_cache(), dataset):
+                done = delete_episodes(dataset, ids, reason=reason, caches=_caches(dataset))
         word = "would go" if dry_run else "deleted"
         emit(stdout, {**vars(done), "dry_run": dry_run}, as_json=json, text=_told(done, word))
 
@@ -64,10 +71,14 @@ def delete(
 def renumber(dataset: Dataset, json: Json = False) -> None:
     """Close the gaps that deleted episodes left; ids stay, no video is touched."""
     from components.dataset.edits.renumber import renumber as close_gaps
+    from components.dataset.manifest import require_tree
+    from components.ingest.stamps import carried
     from flows.output import emit, results_only
 
     with results_only() as stdout:
-        done = close_gaps(dataset)
+        require_tree(dataset)
+        with carried(_cache(), dataset):
+            done = close_gaps(dataset)
         text = f"{done.closed} gaps closed, {done.moved} episodes renumbered, {len(done.data)} data files rewritten"
         emit(stdout, vars(done), as_json=json, text=text if done.closed else "no gap, nothing was changed")
 
@@ -89,6 +100,7 @@ def merge(
         done = merge_datasets([_named(source) for source in sources], out, at=places(at or ()))
         text = f"{_manifest_text(done.manifest)}\n"
         text += "".join(f"{count} episodes of {name} were there already\n" for name, count in done.doubles.items())
+        text += _moved_text(done.manifest.totals["moved_to_val"])
         emit(stdout, {**_manifest(done.manifest), "doubles": done.doubles}, as_json=json, text=text)
 
 
@@ -98,7 +110,7 @@ def subset(
     episodes: Episodes = None,
     where: Annotated[str | None, typer.Option("--where", help="SQL condition: \"site = 'north'\".")] = None,
     listed: Annotated[
-        Path | None, typer.Option("--list", help="Text file with an id, or the beginning of one, on each line.")
+        Path | None, typer.Option("--list", help="Text file with an id, or how one begins, on each line.")
     ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="A tree of its own instead of a manifest.")] = False,
     at: At = None,
@@ -115,7 +127,8 @@ def subset(
         parts = _chosen(parts_of(dataset, places(at or ())), names, where, dataset)
         done = write_subset(parts, out, copy=copy, params={"where": where} if where else {})
         kind = "dataset" if copy else "manifest"
-        text = f"{done.episodes} episodes, {done.frames} frames: {kind} {done.digest[:12]} in {out}"
+        text = f"{done.episodes} episodes, {done.frames} frames: {kind} {done.digest[:12]} in {out}\n"
+        text += _moved_text(done.moved_to_val)
         emit(stdout, {**vars(done), "kind": kind}, as_json=json, text=text)
 
 
@@ -140,6 +153,7 @@ def split(
     with results_only() as stdout:
         parts = split_dataset(dataset, _shares(shares), out, by=by or (), seed=seed, at=places(at or ()))
         text = "\n".join(f"{name}: {_manifest_text(made)}" for name, made in parts.items())
+        text += "\n" + _moved_text(sum(made.totals["moved_to_val"] for made in parts.values()))
         emit(stdout, {name: _manifest(made) for name, made in parts.items()}, as_json=json, text=text)
 
 
@@ -158,6 +172,18 @@ def verify(dataset: Either, at: At = None, json: Json = False) -> None:
         emit(stdout, found, as_json=json, text=text)
 
 
+def _cache() -> Path | None:
+    """What ingest remembers in the workspace around the current folder; None outside of one."""
+    from components.core.errors import UsageError
+    from components.core.workspace import find_workspace
+    from components.ingest.stamps import CACHE
+
+    try:
+        return find_workspace().state / CACHE
+    except UsageError:
+        return None
+
+
 def _somebody_is_there() -> bool:
     return sys.stdin.isatty()
 
@@ -170,14 +196,29 @@ def _chosen(parts: Sequence[Part], episodes: Sequence[str], where: str | None, p
 
     if bool(episodes) == (where is not None):
         found = "both --episode and --where" if episodes else "no episode is named"
-        raise UsageError(found, where=str(path), hint="Give --episode ID, or --where CONDITION")
-    return chosen_parts(parts, episodes, where=str(path)) if where is None else select(parts, where)
+        raise UsageError(found, where=str(path), hint="Give --episode ID (subset: --list FILE), or --where CONDITION")
+    if where is None:
+        return chosen_parts(parts, episodes, where=str(path))
+    known = judged(path, parts, None)
+    return select(parts, where, known.path, unjudged=known.reason)
 
 
 def _ids(parts: Iterable[Part]) -> list[str]:
     from components.dataset.edits.gather import rows_of
 
     return [name for part in parts for name in rows_of(part, ["episode_id"])["episode_id"].to_pylist()]
+
+
+def _caches(dataset: Path) -> list[Path]:
+    """Where the workspaces that the command and the dataset are in keep decoded frames."""
+    from components.core.errors import UsageError
+    from components.core.workspace import find_workspace
+
+    found = []
+    for start in (None, dataset):
+        with suppress(UsageError):
+            found.append(find_workspace(start).frame_cache)
+    return list(dict.fromkeys(found))
 
 
 def _named(source: str) -> Path | tuple[str, Path]:
@@ -189,7 +230,8 @@ def _lines(path: Path) -> list[str]:
     from components.core.errors import InputError
 
     try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+        return [line for line in lines if line]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read: {error}", where=str(path)) from error
 
@@ -220,6 +262,8 @@ def _told(done: Deletion, word: str) -> str:
     text += "".join(
         f"a run that was killed left {name} beside the dataset: look what is in it\n" for name in done.beside
     )
+    text += "".join(f"{name} shows what it was made of: make it again, or remove it\n" for name in done.shown)
+    text += "".join(f"somebody uses decoded frames in {name}: remove them afterwards\n" for name in done.cached)
     return text
 
 
@@ -230,8 +274,13 @@ def _manifest(manifest: Any) -> dict[str, Any]:
         "digest": manifest.digest,
         "episodes": manifest.totals["episodes"],
         "frames": manifest.totals["frames"],
+        "moved_to_val": manifest.totals["moved_to_val"],
         "members": members,
     }
+
+
+def _moved_text(count: int) -> str:
+    return f"{count} episodes are held out now, as the same recording is held out elsewhere\n" if count else ""
 
 
 def _manifest_text(manifest: Any) -> str:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.commands import dataset as of_dataset
+from flows.commands.edit import At
+from flows.commands.judged import Verdicts, judged
 from flows.commands.options import Json
 
+if TYPE_CHECKING:
+    from components.dataset.parts import Part
+    from components.dataset.select import NothingSelected
+
 Source = Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset, or a manifest of several.")]
-Verdicts = Annotated[
-    Path | None,
-    typer.Option("--verdicts", help="verdicts.parquet of `gripline check`; the workspace's for its own dataset."),
-]
 _WHERE = "SQL condition, for example \"embodiment = 'panda' and task like '%drawer%' and verdict = 'accepted'\"."
 # Values of one count that are printed; --json has more.
 _SHOWN = 8
+# Episodes that are printed, unless --limit says how many.
+_EPISODES = 10
 _ID = 12
 
 
@@ -34,29 +38,45 @@ def select(
     columns: Annotated[
         str | None, typer.Option("--columns", help="Columns of the episodes shown, with commas between.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Episodes to show.")] = 10,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=0, help=f"Episodes to show; {_EPISODES}, and all of them with --json.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for a manifest of what was selected; it must not exist yet.")
     ] = None,
+    at: At = None,
     json: Json = False,
 ) -> None:
     """Pick episodes by what the dataset says about them, count them, and keep the choice as a manifest."""
     from components.dataset.edits.subset import write_subset
-    from components.dataset.parts import parts_of
+    from components.dataset.outside import require_place
+    from components.dataset.select import NothingSelected
     from components.dataset.select import select as select_parts
-    from components.view.selection import SHOWN, selection
+    from components.view.selection import SHOWN, no_selection, require_columns, selection
     from flows.output import emit, results_only
 
     with results_only() as stdout:
-        judged = _verdicts(dataset, verdicts)
-        parts = parts_of(dataset)
-        chosen = select_parts(parts, where, judged)
         names = SHOWN if columns is None else tuple(name.strip() for name in columns.split(","))
-        found = selection(chosen, columns=names, limit=limit, verdicts=judged)
-        found |= {"dataset": str(dataset), "where": where, "of": sum(len(part) for part in parts)}
+        require_columns(names)
+        if out is not None:
+            require_place(out)
+        parts = _parts(dataset, at)
+        known = judged(dataset, parts, verdicts)
+        about = {"dataset": str(dataset), "where": where, "of": sum(len(part) for part in parts)}
+        try:
+            chosen = select_parts(parts, where, known.path, unjudged=known.reason)
+        except NothingSelected as nothing:
+            # None is an answer; but there is no manifest of nothing.
+            if out is not None:
+                raise
+            found = no_selection() | about | {"alone": dict(nothing.alone)}
+            emit(stdout, found, as_json=json, text=_nothing(found, nothing))
+            return
+        shown = _EPISODES if limit is None and not json else limit
+        found = selection(chosen, columns=names, limit=shown, verdicts=known.path) | about
         if out is not None:
             made = write_subset(chosen, out, params={"where": where})
-            found["manifest"] = {"path": str(out), "digest": made.digest}
+            found["manifest"] = {"path": str(out), "digest": made.digest, "moved_to_val": made.moved_to_val}
         emit(stdout, found, as_json=json, text=_selected(found))
 
 
@@ -65,21 +85,21 @@ def card(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for card.md and card.html.")] = None,
     where: Annotated[str | None, typer.Option("--where", help="Only these episodes: a condition as of select.")] = None,
     verdicts: Verdicts = None,
+    at: At = None,
     json: Json = False,
 ) -> None:
     """Write what a dataset holds and what it lacks: counts, rights, coverage, duplicates, charts and pictures."""
-    from components.dataset.parts import parts_of
     from components.dataset.select import select as select_parts
     from components.view.card import write_card
     from flows.output import emit, results_only
 
     with results_only() as stdout:
-        judged = _verdicts(dataset, verdicts)
-        parts = parts_of(dataset)
+        parts = _parts(dataset, at)
+        known = judged(dataset, parts, verdicts)
         if where is not None:
-            parts = select_parts(parts, where, judged)
+            parts = select_parts(parts, where, known.path, unjudged=known.reason)
         folder = out or dataset.absolute().with_name(f"{dataset.absolute().name}-card")
-        made = write_card(parts, folder, name=dataset.absolute().name, verdicts=judged, where=where or "")
+        made = write_card(parts, folder, name=dataset.absolute().name, verdicts=known.path, where=where or "")
         value = {"markdown": str(made.markdown), "html": str(made.html), "facts": made.facts}
         emit(stdout, value, as_json=json, text=f"{made.markdown}\n{made.html}")
 
@@ -91,17 +111,18 @@ def view(
         Path | None, typer.Option("--out", help="Folder for episode.rrd and episode.html; beside the dataset else.")
     ] = None,
     verdicts: Verdicts = None,
+    at: At = None,
     json: Json = False,
 ) -> None:
     """Show one episode: a page for any browser, and a recording for the Rerun viewer."""
-    from components.dataset.parts import parts_of
     from components.view.find import find_episode
     from components.view.view import view as write_view
     from flows.output import emit, results_only
 
     with results_only() as stdout:
-        judged = _verdicts(dataset, verdicts)
-        chosen = find_episode(parts_of(dataset), episode, where=str(dataset), verdicts=judged)
+        parts = _parts(dataset, at)
+        known = judged(dataset, parts, verdicts)
+        chosen = find_episode(parts, episode, where=str(dataset), verdicts=known.path)
         folder = out or dataset.absolute().with_name(f"{dataset.absolute().name}-views") / chosen.episode_id[:_ID]
         made = write_view(chosen, folder)
         value = {
@@ -115,26 +136,23 @@ def view(
         emit(stdout, value, as_json=json, text=f"{made.html}\n{made.recording} (open it with `rerun`)")
 
 
-def _verdicts(dataset: Path, given: Path | None) -> Path | None:
-    """Those named, or those of the workspace where the dataset is its own and has been checked."""
-    from components.core.errors import UsageError
-    from components.core.workspace import find_workspace
+def _parts(dataset: Path, at: list[str] | None) -> list[Part]:
+    from components.dataset.manifest import places
+    from components.dataset.parts import parts_of
 
-    if given is not None:
-        return given
-    try:
-        workspace = find_workspace()
-    except UsageError:
-        return None
-    own = workspace.checks / "verdicts.parquet"
-    return own if dataset.resolve() == workspace.dataset.resolve() and own.is_file() else None
+    return parts_of(dataset, places(at or ()))
+
+
+def _nothing(found: dict[str, Any], error: NothingSelected) -> str:
+    return f"0 of {found['of']} episodes\n" + (f"{error.hint}\n" if error.hint else "")
 
 
 def _selected(found: dict[str, Any]) -> str:
+    from components.view.markdown import lasting
     from flows.output import table
 
     total = found["total"]
-    lines = [f"{total['episodes']} of {found['of']} episodes, {total['frames']} frames, {total['hours']:.2f} hours"]
+    lines = [f"{total['episodes']} of {found['of']} episodes, {total['frames']} frames, {lasting(total['hours'])}"]
     for name, counts in found["counts"].items():
         named = [f"{row['value'] or 'not said'} {row['episodes']}" for row in counts["rows"][:_SHOWN]]
         more = counts["values"] - len(named)
@@ -142,7 +160,9 @@ def _selected(found: dict[str, Any]) -> str:
     if found["rows"]:
         names = list(found["rows"][0])
         rows = [[_short(name, row[name]) for name in names] for row in found["rows"]]
-        lines.append(table(names, rows))
+        lines.append(table(names, rows).rstrip("\n"))
+    if found["shown"] < total["episodes"]:
+        lines.append(f"shown are the first {found['shown']}; --limit says how many")
     if "manifest" in found:
         lines.append(f"manifest {found['manifest']['path']} ({found['manifest']['digest'][:_ID]})")
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.commands.edit import At
+from flows.commands.judged import Verdicts, judged
 from flows.commands.options import Json
 
 if TYPE_CHECKING:
@@ -28,9 +30,7 @@ def add_to(app: typer.Typer) -> None:
 def stats(
     dataset: Annotated[Path, typer.Argument(help="Dataset, or a manifest of several.")],
     where: Annotated[str | None, typer.Option("--where", help="SQL condition on the table of episodes.")] = None,
-    verdicts: Annotated[
-        Path | None, typer.Option("--verdicts", help="verdicts.parquet, where the condition asks for verdicts.")
-    ] = None,
+    verdicts: Verdicts = None,
     representation: Annotated[
         Representation | None,
         typer.Option("--representation", help="How a policy is taught the actions; as recorded where none is given."),
@@ -44,10 +44,12 @@ def stats(
             "--base", help="Statistics or folder of a checkpoint to compare with: openpi, LeRobot or a bundle."
         ),
     ] = None,
+    at: At = None,
     json: Json = False,
 ) -> None:
     """Give mean, std and quantiles of every feature, for each embodiment; with --base, say whether they fit it."""
     from components.core.errors import UsageError
+    from components.dataset.manifest import places
     from components.dataset.parts import parts_of
     from components.dataset.select import select
     from components.dataset.statistics.base import read_base
@@ -57,9 +59,16 @@ def stats(
     with results_only() as stdout:
         if representation is Representation.CHUNK_RELATIVE and horizon is None:
             raise UsageError("chunk_relative without a horizon", hint="Say how long a chunk is with --horizon")
-        parts = parts_of(dataset)
+        if representation is not Representation.CHUNK_RELATIVE and horizon is not None:
+            raise UsageError(
+                f"--horizon {horizon} without chunks", hint="Add --representation chunk_relative, or leave it out"
+            )
+        parts = parts_of(dataset, places(at or ()))
+        if where is not None:
+            known = judged(dataset, parts, verdicts)
+            parts = select(parts, where, known.path, unjudged=known.reason)
         found = report(
-            parts if where is None else select(parts, where, verdicts),
+            parts,
             representation=None if representation is None else representation.value,
             horizon=horizon or 1,
             base=None if base is None else read_base(base),
@@ -70,17 +79,17 @@ def stats(
 
 
 def _text(found: EmbodimentStatistics) -> str:
+    from components.dataset.statistics import words
     from flows.output import table
 
-    columns, rows = found.rows()
-    text = table(columns, rows, title=f"{found.embodiment.name}: {sum(len(part) for part in found.parts)} episodes")
+    text = table(*found.rows(), title=f"{found.embodiment.name}: {sum(len(part) for part in found.parts)} episodes")
     if found.actions is not None:
-        relative = [f"{group} to the {what}" for group, what in found.actions.references.items() if what]
-        text += f"actions are {found.actions.representation}, {found.actions.horizon} steps a chunk"
-        text += f", relative: {', '.join(relative)}\n" if relative else "\n"
-        text += "all steps together; --json has each of them\n" if found.actions.horizon > 1 else ""
+        title = f"{found.embodiment.name}: {words.action_title(found.actions)}"
+        text += f"\n{title}\n{table(*found.action_rows())}{words.action_remark(found.actions)}"
     if found.comparison is not None:
-        text += f"\nthe base checkpoint: {found.comparison.verdict}\n\n{found.comparison.markdown()}"
+        if found.comparison.features:
+            text += f"\n{table(*words.comparison_rows(found.comparison))}"
+        text += f"{words.lacking(found.comparison)}{words.verdict_sentence(found.comparison)}\n"
     return text
 
 

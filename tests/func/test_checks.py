@@ -136,11 +136,14 @@ def test_each_run_is_written_into_the_journal(sound: Workspace) -> None:
 
 def test_a_dataset_elsewhere_can_be_judged_by_other_limits(sound: Workspace, tmp_path: Path) -> None:
     params = load_params(sound.root / "params.yaml").checks.model_copy(update={"min_frames": 1000})
+    check_dataset(sound.dataset, tmp_path / "out", tmp_path / "docs", params)
+    # What it wrote itself it may replace.
     found = check_dataset(sound.dataset, tmp_path / "out", tmp_path / "docs", params)
     assert {"passed", "episodes", "failed", "warned", "docs"} <= set(found)
     assert found["passed"] is False
     assert len(found["failed"]) == found["episodes"] == GOOD + 2
     assert Path(found["docs"]).is_file()
+    assert found["verdicts"] == str(tmp_path / "out/verdicts.parquet")
     assert {path.name for path in (tmp_path / "out").iterdir()} == OUTPUTS
 
 

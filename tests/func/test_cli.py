@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,30 @@ def test_what_is_not_there_is_named(workspace: Path) -> None:
     assert "no rollout 'nope'" in unknown.stderr
 
 
+def test_the_version_is_that_of_the_package(workspace: Path) -> None:
+    done = gripline(workspace, "--version")
+    assert (done.returncode, done.stdout) == (0, f"gripline {version('gripline')}\n")
+
+
+def test_a_check_takes_no_folder_of_somebody_else(workspace: Path) -> None:
+    (workspace / "thesis").mkdir()
+    (workspace / "thesis" / "chapter.tex").write_text("years of work")
+    done = gripline(workspace, "check", "dataset", "--out", "thesis")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "thesis: holds something that no check wrote" in done.stderr
+    assert (workspace / "thesis" / "chapter.tex").read_text() == "years of work"
+
+
+def test_a_manifest_is_no_recording(workspace: Path) -> None:
+    (workspace / "all").mkdir()
+    (workspace / "all" / "manifest.json").write_text('{"kind": "manifest", "version": 1, "members": []}')
+    done = gripline(workspace, "ingest", "all", "--out", "dataset")
+    assert done.returncode == 3
+    assert "a manifest, which names datasets; ingest takes recordings" in done.stderr
+    assert "the folders of the datasets that it names" in done.stderr
+    assert not (workspace / "dataset").exists()
+
+
 @pytest.mark.sim
 def test_recorded_files_are_inspected_and_ingested(workspace: Path) -> None:
     made = gripline(workspace, "record", "--task", "faucet-open", "-n", "2", "--out", "in", "--json")
@@ -116,3 +141,5 @@ def test_recorded_files_are_inspected_and_ingested(workspace: Path) -> None:
     verdict = json.loads(judged.stdout)
     assert (verdict["passed"], verdict["episodes"], verdict["failed"]) == (False, 2, [])
     assert (workspace / verdict["docs"]).exists()
+    assert Path(verdict["verdicts"]) == workspace / "checks/verdicts.parquet"
+    assert f"verdicts in {verdict['verdicts']}" in gripline(workspace, "check", "dataset", "--out", "checks").stdout

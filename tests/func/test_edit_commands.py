@@ -7,17 +7,21 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from beside import UNIT, helpers
 
 from components.core.files import tree_manifest
 from components.core.params import Video
 from components.core.spec import SAWYER_CELL
+from components.core.workspace import Workspace
 from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
+from components.dataset.loading.cache import CacheFolder, key_of
+from components.dataset.parts import part_of
 from components.dataset.reader import Dataset
 from components.dataset.writer import DatasetWriter
 from flows.cli import main
@@ -76,7 +80,10 @@ class Gripline:
         self._log = log
 
     def __call__(self, *arguments: object) -> Done:
-        self._monkeypatch.setattr(sys, "argv", ["gripline", "dataset", *map(str, arguments)])
+        return self.run("dataset", *arguments)
+
+    def run(self, *arguments: object) -> Done:
+        self._monkeypatch.setattr(sys, "argv", ["gripline", *map(str, arguments)])
         self._log.clear()
         self._capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -128,6 +135,31 @@ def test_delete_renumber_verify(tree: Path, gripline: Gripline) -> None:
     assert "changed" in damaged.stderr
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_an_edit_costs_the_next_ingest_nothing(
+    gripline: Gripline, monkeypatch: pytest.MonkeyPatch, project: Path, tmp_path: Path, closed: bool
+) -> None:
+    recordings = helpers(UNIT / "formats/recordings.py")
+    shutil.copyfile(project / "params.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRIPLINE_WORKERS", "1")
+    for seed in range(4):
+        recordings.write_mcap(tmp_path / f"in/{seed}.mcap", recordings.make_demo(seed, steps=5))
+    assert gripline.run("ingest", "in", "--out", "out").returncode == 0
+    gone = Dataset.open(tmp_path / "out").episode_id(1)
+    gripline.told("delete", "out", "--episode", gone, "--yes")
+    if closed:
+        gripline.told("renumber", "out")
+    inodes = {path: path.stat().st_ino for path in (tmp_path / "out").rglob("*")}
+    again = gripline.run("ingest", "in", "--out", "out")
+    assert "3 of 4 episodes, 15 frames in out (0 new)\nleft out [deleted] 1: " in again.stdout
+    assert {path: path.stat().st_ino for path in (tmp_path / "out").rglob("*")} == inodes
+    dataset = Dataset.open(tmp_path / "out")
+    assert dataset.indices.tolist() == ([0, 1, 2] if closed else [0, 2, 3])
+    assert gone not in dataset.table(["episode_id"])["episode_id"].to_pylist()
+    assert json.loads(gripline.run("ingest", "in", "--out", "out", "--json").stdout)["deleted"] == 1
+
+
 @pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 1, 6), ("y\n", 0, 3)])
 def test_delete_asks(
     tree: Path, monkeypatch: pytest.MonkeyPatch, gripline: Gripline, answer: str, code: int, left: int
@@ -173,6 +205,38 @@ def test_subset_merge_split(tree: Path, gripline: Gripline, tmp_path: Path) -> N
     refused = gripline("delete", tmp_path / "all", "--episode", "00000001", "--yes")
     assert refused.returncode == 2
     assert "Edit its members: lab (../dataset)" in refused.stderr
+
+
+def test_the_same_recording_is_held_out_everywhere(tree: Path, gripline: Gripline, tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "south", SAWYER_CELL, 20, VIDEO) as writer:
+        again = replace(episode(2), episode_id="f" * 64)
+        writer.add_frames(again)
+        writer.close({again.episode_id: "val"})
+    merged = gripline.told("merge", tree, tmp_path / "south", "--out", tmp_path / "all")
+    assert merged["moved_to_val"] == 1
+    told = gripline("merge", tree, tmp_path / "south", "--out", tmp_path / "again")
+    assert "1 episodes are held out now" in told.stdout
+    own = gripline.told("subset", tmp_path / "all", "--where", "split = 'val'", "--out", tmp_path / "copy", "--copy")
+    assert (own["episodes"], own["moved_to_val"]) == (2, 0)
+
+
+def test_delete_takes_decoded_frames_out_of_the_workspace(
+    tree: Path, gripline: Gripline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("lab", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "params.yaml").touch()
+    tree = Path(shutil.move(tree, tmp_path / "lab"))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    caches = [CacheFolder(Workspace(tmp_path / name).frame_cache, 1 << 30, 0) for name in ("lab", "elsewhere")]
+    part = part_of(Dataset.open(tree))
+    for cache in caches:
+        cache.open(part, 1)
+    caches[0].close()
+    done = gripline.told("delete", tree, "--episode", "00000002", "--yes")
+    assert done["cached"] == [str(tmp_path / "elsewhere/.gripline/cache/frames" / key_of(part))]
+    assert [cache.has(part) for cache in caches] == [False, True]
+    caches[1].close()
 
 
 def test_a_member_elsewhere(tree: Path, gripline: Gripline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -57,7 +57,11 @@ def test_some_episodes_in_a_representation_by_way_of_the_cache(workspace: Path) 
     assert found["actions"]["stats"]["count"] == [46, 44, 42]
     assert len(list((workspace / ".gripline/cache/statistics").iterdir())) == 1
     assert answer(workspace, *options) == found
-    assert "actions are chunk_relative, 3 steps a chunk" in gripline(workspace, *options).stdout
+    said = gripline(workspace, *options).stdout
+    assert "sawyer-cell: actions as chunk_relative, 3 steps a chunk\n" in said
+    assert [line.split()[1] for line in said.splitlines() if " dx " in line] == ["0", "1", "2", "all"]
+    longer = gripline(workspace, *options[:-1], "9").stdout
+    assert "shown are the steps 0, 4, 8 of 0 to 8; --json has each" in longer
 
 
 def test_a_base_checkpoint_is_compared(workspace: Path, tmp_path: Path) -> None:
@@ -67,7 +71,9 @@ def test_a_base_checkpoint_is_compared(workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "norm_stats.json").write_text(json.dumps({"norm_stats": {"state": one, "actions": one}}))
     done = gripline(workspace, "data/dataset", "--base", str(tmp_path))
     assert done.returncode == 0
-    assert "the base checkpoint: unusable" in done.stdout
+    assert "the base checkpoint: unusable. Its statistics cannot normalise these data: action: dx, dy," in done.stdout
+    assert "| `" not in done.stdout
+    assert "mean shift (base std)" in done.stdout
     shift = answer(workspace, "data/dataset", "--base", str(tmp_path))["base"]["features"]["action"]["dimensions"][0]
     mean = json.loads((workspace / "data/dataset/meta/stats.json").read_text())["action"]["mean"][0]
     np.testing.assert_allclose(shift["mean_shift"], abs(mean - 9) / 0.5)
@@ -76,9 +82,10 @@ def test_a_base_checkpoint_is_compared(workspace: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nowhere"], 3, "not a dataset"),
+        (["nowhere"], 3, "no such folder"),
+        (["data/dataset", "--horizon", "4"], 2, "Add --representation chunk_relative"),
         (["data/dataset", "--representation", "chunk_relative"], 2, "--horizon"),
-        (["data/dataset", "--representation", "step_delta", "--horizon", "4"], 3, "a horizon of 4 for step_delta"),
+        (["data/dataset", "--representation", "step_delta", "--horizon", "4"], 2, "--horizon 4 without chunks"),
         (["data/dataset", "--representation", "absolute"], 3, "recorded as steps"),
         (["data/dataset", "--base", "nowhere.json"], 3, "no such file"),
         (["data/dataset", "--where", "tusk = 1"], 2, "tusk"),

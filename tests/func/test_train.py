@@ -27,7 +27,7 @@ from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
 from components.dataset.reader import Dataset
 from components.dataset.writer import DatasetWriter
 from components.policy.checkpoint import load_policy
-from components.train.inputs import BASES, CACHE, load_inputs
+from components.train.inputs import BASES, load_inputs
 from components.train.stage import run
 
 CELL = replace(SAWYER_CELL, observation=replace(SAWYER_CELL.observation, image_px=32))
@@ -210,15 +210,23 @@ def test_a_condition_chooses_the_episodes(workspace, params):
     only = params.train.model_copy(update={"where": "instruction like '%drawer%' or split = 'val'"})
     inputs = load_inputs(workspace, params.model_copy(update={"train": only}))
     assert sorted(inputs.episodes["source_uri"]) == ["0.mcap", "3.mcap"]
-    nothing = params.train.model_copy(update={"where": "instruction = 'sing'"})
+    nothing = params.train.model_copy(update={"where": "split = 'val'"})
     with pytest.raises(DatasetError, match=r"no accepted episode in split 'train'.*change .*train.where"):
         load_inputs(workspace, params.model_copy(update={"train": nothing}))
+
+
+def test_no_condition_reaches_across_the_split_or_past_a_verdict(workspace, params):
+    for where in ("true) or (true", "split = 'val' or true", "true -- all of them"):
+        asked = params.train.model_copy(update={"where": where})
+        inputs = load_inputs(workspace, params.model_copy(update={"train": asked}))
+        assert sorted(inputs.episodes["source_uri"]) == ["0.mcap", "1.mcap", "2.mcap", "3.mcap"]
+        assert sorted(inputs.val.table(["source_uri"])["source_uri"]) == ["5.mcap", "6.mcap", "7.mcap"]
 
 
 def test_frames_come_from_the_cache_or_from_video_and_the_checkpoints_are_the_same(workspace, params):
     run(workspace, params)
     cached = tree_manifest(workspace.train)
-    entries = [path.name for path in (workspace.state / CACHE).glob("*/*.npy")]
+    entries = [path.name for path in workspace.frame_cache.glob("*/*.npy")]
     assert sorted(entries) == sorted(["images.npy", "state.npy", "action.npy"] * 2)
     run(workspace, params.model_copy(update={"cache": params.cache.model_copy(update={"frames_gb": 0.0})}))
     assert tree_manifest(workspace.train) == cached

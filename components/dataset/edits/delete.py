@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from components.dataset.edits.rest import subtract_episodes
 from components.dataset.edits.rewrite import write_sketches, write_successor
 from components.dataset.edits.sources import counts_after, remaining_tasks, stage_calibrations, stage_sources
 from components.dataset.edits.tombstones import rewrite_metadata
+from components.dataset.loading.cache_room import purge
 from components.dataset.lock import lock_path, writing
 from components.dataset.manifest import require_tree
 from components.dataset.reader import Dataset
@@ -35,7 +36,9 @@ class Deletion:
     where nothing does.
 
     `linked`: those that have another hard link somewhere, which keeps the bytes; `beside`: hidden folders beside the
-    tree, where a run that was killed may have left episodes. `digest`: of the dataset afterwards.
+    tree, where a run that was killed may have left episodes; `shown`: what was made of the dataset beside it under its
+    usual name, and shows pictures of these episodes or may. `cached`: entries of the caches that somebody reads or
+    builds, and that may hold frames of the episodes therefore. `digest`: of the dataset afterwards.
     """
 
     episodes: tuple[str, ...]
@@ -43,15 +46,18 @@ class Deletion:
     replaced: dict[str, str]
     linked: tuple[str, ...]
     beside: tuple[str, ...]
+    shown: tuple[str, ...] = ()
+    cached: tuple[str, ...] = ()
     digest: str = ""
 
 
-def delete(root: Path, episode_ids: Iterable[str], *, reason: str = "") -> Deletion:
+def delete(root: Path, episode_ids: Iterable[str], *, reason: str = "", caches: Sequence[Path] = ()) -> Deletion:
     """Deletes episodes by id, or by the beginning of one; the numbers of the others stay as they are.
 
     Killed at any moment, the tree is the old one or the new one. `reason` stays in the tree, beside the ids, which
-    ingest does not take in again. Raises `DatasetError` and changes nothing where an id is unknown or none would
-    remain, and `Busy` where another process writes to the tree.
+    ingest does not take in again. `caches`: folders of decoded frames (`CacheFolder`), from which the entries of the
+    dataset as it was go; those of a dataset that it grew out of stay. Raises `DatasetError` and changes nothing where
+    an id is unknown or none would remain, and `Busy` where another process writes to the tree.
     """
     require_tree(root)
     with writing(root):
@@ -66,11 +72,18 @@ def delete(root: Path, episode_ids: Iterable[str], *, reason: str = "") -> Delet
                 write_successor(before, edit, root / STAGED)
                 after.move(edit)
             digest = _stage(before, after, deletion, reason)
+            # Before the commit too: killed after it, nobody would know any more which entries were to go.
+            _purge(caches, dataset.digest)
             publish(root)
         except BaseException:
             recover(root)
             raise
-        return Deletion(**{**vars(deletion), "digest": digest})
+        return replace(deletion, cached=_purge(caches, dataset.digest), digest=digest)
+
+
+def _purge(caches: Iterable[Path], digest: str) -> tuple[str, ...]:
+    """Removes what was decoded of the dataset of this digest; returns the entries that stay."""
+    return tuple(str(entry) for folder in caches for entry in purge(folder, digest))
 
 
 def plan_deletion(root: Path, episode_ids: Iterable[str]) -> Deletion:
@@ -98,13 +111,15 @@ def _deletion(places: Places, edits: Sequence[FileEdit]) -> Deletion:
     ids = dataset.table(["episode_id"])["episode_id"].filter(pa.array(places.doomed)).to_pylist()
     replaced = {edit.old_name: edit.new_name or "" for edit in edits}
     files = {name: resolve(dataset.root, name) for name in replaced}
-    beside = dataset.root.resolve().parent.glob(f".{dataset.root.resolve().name}.*")
+    folder, name = dataset.root.resolve().parent, dataset.root.resolve().name
+    shown = [f"{name}-views/{one[:12]}" for one in ids] + [f"{name}-{made}" for made in ("card", "checks")]
     return Deletion(
         episodes=tuple(ids),
         frames=int(dataset.lengths[places.doomed].sum()),
         replaced=replaced,
         linked=tuple(name for name, path in files.items() if path.exists() and path.stat().st_nlink > 1),
-        beside=tuple(sorted(path.name for path in beside if path != lock_path(dataset.root))),
+        beside=tuple(sorted(path.name for path in folder.glob(f".{name}.*") if path != lock_path(dataset.root))),
+        shown=tuple(one for one in shown if (folder / one).exists()),
     )
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from components.dataset.commit import resolve
 from components.dataset.identity import dataset_digest, fingerprints
 from components.dataset.index_schema import EPISODE_COLUMNS
 from components.dataset.manifest import COPIED, Manifest, Member, manifest_digest, member_folder, require_name, uri_of
-from components.dataset.members import Elsewhere
+from components.dataset.members import Elsewhere, is_resplit
+from components.dataset.outside import require_place
 from components.dataset.parts import Part
+from components.dataset.splits import TIES, held_out, hold_out
 
 
 @dataclass(frozen=True)
@@ -39,25 +41,42 @@ class _Taken:
     def seconds(self) -> float:
         return self.member.frames / self.part.dataset.fps
 
+    @property
+    def moved(self) -> int:
+        """Episodes that the manifest holds out and the part does not."""
+        before = rows_of(self.part, ["split"])["split"]
+        return int(pc.sum(pc.not_equal(before, self.rows["split"])).as_py())
 
-def write_manifest(parts: Sequence[Part], out: Path, *, params: Mapping[str, Any] | None = None) -> Manifest:
+
+def write_manifest(
+    parts: Sequence[Part], out: Path, *, params: Mapping[str, Any] | None = None, on_val: pa.Array | None = None
+) -> Manifest:
     """Makes `out` a manifest of the parts. Raises `UsageError` where `out` is there already.
 
+    The same recording is never on both sides of the split: the manifest puts the episodes `on_val` there, which are
+    `ids_held_out(parts)` unless given. Its copy of their rows says so, and so do the parts that are read from it; the
+    datasets stay as they are. `totals["moved_to_val"]` counts those that were on the other side.
     `params`: what the record says about how the episodes were chosen.
     """
     require_absent(out)
     with replace_dir(out) as folder:
-        manifest = fill_manifest(parts, folder, home=out, params=params)
+        manifest = fill_manifest(parts, folder, home=out, params=params, on_val=on_val)
     return Manifest(out, manifest.digest, manifest.members, manifest.totals, manifest.files)
 
 
 def fill_manifest(
-    parts: Sequence[Part], folder: Path, *, home: Path, params: Mapping[str, Any] | None = None
+    parts: Sequence[Part],
+    folder: Path,
+    *,
+    home: Path,
+    params: Mapping[str, Any] | None = None,
+    on_val: pa.Array | None = None,
 ) -> Manifest:
     """The same into a folder that will be renamed to `home`."""
     if not parts:
         raise UsageError("a manifest of nothing", where=str(home))
-    taken = [_take(part, name, home) for part, name in zip(parts, _names(parts), strict=True)]
+    on_val = ids_held_out(parts) if on_val is None else on_val
+    taken = [_take(part, name, home, on_val) for part, name in zip(parts, _names(parts), strict=True)]
     files: dict[str, str] = {}
     for one in taken:
         copied = member_folder(folder, one.member.name)
@@ -78,8 +97,10 @@ def fill_manifest(
 
 
 def require_absent(out: Path) -> None:
+    """Raises `UsageError` where `out` is there, or would lie inside a dataset, which lists all of its files."""
     if out.exists():
         raise UsageError("is there already", where=str(out), hint="Choose another folder, or remove it first")
+    require_place(out)
 
 
 def rows_of(part: Part, columns: Sequence[str]) -> pa.Table:
@@ -90,9 +111,18 @@ def rows_of(part: Part, columns: Sequence[str]) -> pa.Table:
     return table.filter(pa.array(np.isin(part.dataset.indices, part.indices)))
 
 
-def _take(part: Part, name: str, home: Path) -> _Taken:
+def ids_held_out(parts: Sequence[Part]) -> pa.Array:
+    """Ids of the episodes that are held out, and of those that are the same recording as one of them.
+
+    The same: equal ids, pixels or numbers, also by way of a third episode, whichever part it is in.
+    """
+    rows = pa.concat_tables([rows_of(part, [*TIES, "split"]) for part in parts])
+    return pc.unique(rows["episode_id"].filter(pa.array(held_out(rows))))
+
+
+def _take(part: Part, name: str, home: Path, on_val: pa.Array) -> _Taken:
     dataset = part.dataset
-    rows = rows_of(part, EPISODE_COLUMNS)
+    rows = hold_out(rows_of(part, EPISODE_COLUMNS), on_val)
     sites = sorted(filter(None, pc.unique(rows["site"]).to_pylist()))
     member = Member(
         name=name,
@@ -105,7 +135,8 @@ def _take(part: Part, name: str, home: Path) -> _Taken:
         frames=pc.sum(rows["length"]).as_py(),
         whole=len(part) == len(dataset) and (not isinstance(dataset, Elsewhere) or dataset.is_whole),
     )
-    return _Taken(member, part, rows)
+    taken = _Taken(member, part, rows)
+    return replace(taken, member=replace(member, resplit=is_resplit(dataset) or taken.moved > 0))
 
 
 def _names(parts: Sequence[Part]) -> list[str]:
@@ -165,6 +196,7 @@ def _totals(taken: Sequence[_Taken]) -> dict[str, Any]:
         "embodiments": embodiments,
         "tasks": counts["task"],
         "sites": counts["site"],
+        "moved_to_val": sum(one.moved for one in taken),
     }
 
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.core.errors import UsageError
-from components.dataset.edits.gather import require_absent, write_manifest
+from components.dataset.edits.gather import ids_held_out, require_absent, write_manifest
 from components.dataset.manifest import Manifest
+from components.dataset.members import Elsewhere
 from components.dataset.parts import Part, part_of, parts_of
 
 
@@ -28,7 +29,8 @@ def merge(sources: Sequence[Path | tuple[str, Path]], out: Path, *, at: Mapping[
     """Makes `out` a manifest of all episodes of the sources, each episode once: the first source that has it counts.
 
     `sources`: datasets and manifests, each alone or as (name, path); `at`: see `parts_of`. Members may be of different
-    embodiments. Raises `UsageError` where `out` is there or a name stands for a manifest of several members.
+    embodiments. A recording that any source holds out is held out in all of them, see `write_manifest`. Raises
+    `UsageError` where `out` is there or a name stands for a manifest of several members.
     """
     require_absent(out)
     parts: list[Part] = []
@@ -39,14 +41,20 @@ def merge(sources: Sequence[Path | tuple[str, Path]], out: Path, *, at: Mapping[
             raise UsageError(f"{name!r} cannot name {len(found)} members", where=str(path), hint="Give the path alone")
         parts += [Part(one.dataset, one.indices, name or one.name) for one in found]
     unique, doubles = without_doubles(together(parts))
-    return Merged(write_manifest(unique, out, params={"merge": [part.name for part in unique]}), doubles)
+    params = {"merge": [part.name for part in unique]}
+    return Merged(write_manifest(unique, out, params=params, on_val=ids_held_out(parts)), doubles)
 
 
 def together(parts: Sequence[Part]) -> list[Part]:
-    """Parts of one and the same tree become one; the order is that of their first mention."""
+    """Parts of one and the same tree become one; the order is that of their first mention.
+
+    Not where the tree is not on this machine: each manifest knows only the episodes that it chose.
+    """
     same: dict[tuple[str, str], list[Part]] = {}
-    for part in parts:
-        same.setdefault((part.dataset.digest, str(part.dataset.root.resolve())), []).append(part)
+    for number, part in enumerate(parts):
+        dataset = part.dataset
+        place = f"elsewhere {number}" if isinstance(dataset, Elsewhere) else str(dataset.root.resolve())
+        same.setdefault((dataset.digest, place), []).append(part)
     return [
         few[0] if len(few) == 1 else part_of(few[0].dataset, np.concatenate([p.indices for p in few]), few[0].name)
         for few in same.values()

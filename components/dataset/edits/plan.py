@@ -21,8 +21,9 @@ class FileEdit:
     """A file that loses episodes. `kept`: rows of the index of those that stay in it, in their order.
 
     What stays of a table keeps its number: rows say whose they are, and other readers of the format take the files in
-    the order of their names. What stays of a video gets the next free one, so that somebody who goes by older metadata
-    finds no file there rather than frames of another episode. `successor`: that number, None where nothing stays.
+    the order of their names. What stays of a video gets one that no file ever had, so that somebody who goes by older
+    metadata finds no file there rather than frames of another episode. `successor`: that number, None where nothing
+    stays.
     """
 
     prefix: str
@@ -89,10 +90,9 @@ class Places:
 
 def file_edits(places: Places) -> Iterator[FileEdit]:
     """Every file of frames or streams that holds an episode that goes."""
-    listed = places.dataset.listed
     for prefix, template in frame_templates(places.dataset).items():
         files, (_, counts) = places.files(prefix), places.spans(prefix)
-        there, free = counts > 0, layout.next_number(listed, template)
+        there, free = counts > 0, places.dataset.next_file(template)
         for file in np.unique(files[places.doomed & there]).tolist():
             kept = np.flatnonzero((files == file) & there & ~places.doomed)
             if not len(kept):

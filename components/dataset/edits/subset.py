@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm import tqdm
 
 from components.core.errors import DatasetError
@@ -16,20 +18,23 @@ from components.core.params import Video
 from components.dataset import layout
 from components.dataset.commit import tree_files
 from components.dataset.edits.choose import chosen_parts
-from components.dataset.edits.gather import require_absent, rows_of, write_manifest
+from components.dataset.edits.gather import ids_held_out, require_absent, rows_of, write_manifest
 from components.dataset.extract import extract
+from components.dataset.lock import writing
 from components.dataset.parts import Part, parts_of
+from components.dataset.splits import hold_out
 from components.dataset.writer import DatasetWriter
 
 
 @dataclass(frozen=True)
 class Subset:
-    """`digest`: of the manifest, or of the tree."""
+    """`digest`: of the manifest, or of the tree; `moved_to_val`: see `write_manifest`."""
 
     out: Path
     digest: str
     episodes: int
     frames: int
+    moved_to_val: int = 0
 
 
 def subset(
@@ -50,48 +55,51 @@ def write_subset(
 ) -> Subset:
     """A manifest of the parts in `out`; with `copy` a tree that holds their bytes, whose episodes keep their ids.
 
-    `params`: how they were chosen, for the record. Raises `UsageError` where `out` is there already.
+    In either the same recording is on one side of the split, see `write_manifest`. `params`: how they were chosen, for
+    the record. Raises `UsageError` where `out` is there already, and `Busy` where another process writes to it.
     """
     chosen = {"subset": dict(params or {})}
     if copy:
         return _copy(parts, out, chosen)
     manifest = write_manifest(parts, out, params=chosen)
-    return Subset(out, manifest.digest, manifest.totals["episodes"], manifest.totals["frames"])
+    counts = manifest.totals
+    return Subset(out, manifest.digest, counts["episodes"], counts["frames"], counts["moved_to_val"])
 
 
 def _copy(parts: Sequence[Part], out: Path, params: dict[str, Any]) -> Subset:
-    first = parts[0].dataset
     for part in parts[1:]:
         _require_alike(parts[0], part)
-    # A copy that was killed leaves what no commit made part of a tree.
-    if out.is_dir() and not any(tree_files(out)):
-        shutil.rmtree(out)
-    require_absent(out)
-    video = Video(**first.record.attrs["video"])
-    try:
-        with DatasetWriter(out, first.embodiment, first.fps, video) as writer:
-            episodes = [(part.dataset, number) for part in parts for number in part.indices.tolist()]
-            for dataset, number in tqdm(episodes, desc="copy", unit=" episodes", disable=None):
-                writer.add(extract(dataset, number))
-            digest = writer.close(
-                _splits(parts),
-                sources=_sources(parts),
-                inputs={part.name: part.dataset.digest for part in parts},
-                params=params,
-            )
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
-        raise
-    return Subset(out, digest, writer.totals.episodes, writer.totals.frames)
+    with writing(out):
+        # A copy that was killed leaves what no commit made part of a tree; with the lock held nobody is at work there.
+        if out.is_dir() and not any(tree_files(out)):
+            shutil.rmtree(out)
+        require_absent(out)
+        try:
+            return _write_tree(parts, out, params)
+        except BaseException:
+            shutil.rmtree(out, ignore_errors=True)
+            raise
 
 
-def _splits(parts: Sequence[Part]) -> dict[str, str]:
-    tables = [rows_of(part, ["episode_id", "split"]) for part in parts]
-    return {
-        name: side
-        for table in tables
-        for name, side in zip(table["episode_id"].to_pylist(), table["split"].to_pylist(), strict=True)
-    }
+def _write_tree(parts: Sequence[Part], out: Path, params: dict[str, Any]) -> Subset:
+    first = parts[0].dataset
+    splits, moved = _splits(parts)
+    with DatasetWriter(out, first.embodiment, first.fps, Video(**first.record.attrs["video"])) as writer:
+        episodes = [(part.dataset, number) for part in parts for number in part.indices.tolist()]
+        for dataset, number in tqdm(episodes, desc="copy", unit=" episodes", disable=None):
+            writer.add(extract(dataset, number))
+        digest = writer.close(
+            splits, sources=_sources(parts), inputs={part.name: part.dataset.digest for part in parts}, params=params
+        )
+    return Subset(out, digest, writer.totals.episodes, writer.totals.frames, moved)
+
+
+def _splits(parts: Sequence[Part]) -> tuple[dict[str, str], int]:
+    """The side of each episode by id, and how many are not on that which they had."""
+    before = pa.concat_tables([rows_of(part, ["episode_id", "split"]) for part in parts])
+    after = hold_out(before, ids_held_out(parts))
+    moved = int(pc.sum(pc.not_equal(before["split"], after["split"])).as_py())
+    return dict(zip(after["episode_id"].to_pylist(), after["split"].to_pylist(), strict=True)), moved
 
 
 def _sources(parts: Sequence[Part]) -> list[dict[str, str]]:

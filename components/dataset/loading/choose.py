@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from components.dataset.loading.cache import CacheFolder
+from components.dataset.loading.cache_room import NotKept
 from components.dataset.loading.decoded import DecodedSource, decode_in_memory, decoded_bytes
 from components.dataset.loading.episodes import EpisodeList
 from components.dataset.loading.prefetch import PictureSource
 from components.dataset.loading.shapes import Shapes
 from components.dataset.loading.video_source import VideoSource
 from components.dataset.parts import Part
+
+log = logging.getLogger(__name__)
 
 # CPU seconds a byte of pictures, as tests/bench/loader.py measures them on its drawn scenes: H.264 decoded and
 # converted, decoded frames written to a file, decoded frames copied into a batch.
@@ -24,22 +28,46 @@ COPY_S_PER_BYTE = 0.07e-9
 
 @dataclass(frozen=True)
 class Choice:
-    """`kind` of source, why, and the bytes that all decoded frames take; `folder` where they are kept on disk."""
+    """`kind` of source, why, and the bytes that all decoded frames take; `folder` where they are kept on disk.
+
+    `built`: whether the entries of the folder are there and held; one that has gone nevertheless is not built again.
+    """
 
     kind: Literal["video", "memory", "cache"]
     reason: str
     bytes_needed: int
     folder: CacheFolder | None = None
+    built: bool = False
+
+    def build(self, parts: Sequence[Part], threads: int, *, progress: bool = False) -> Choice:
+        """The same with the entries of its folder built, and held while this choice is there; others can open them.
+
+        Where there is no room for them after all it is video, and a warning says so.
+        """
+        if self.folder is None:
+            return self
+        folder = self.folder.another()
+        try:
+            folder.open_all(parts, threads, progress=progress)
+        except NotKept as error:
+            folder.close()
+            return Choice("video", _without_cache(error), self.bytes_needed)
+        return replace(self, folder=folder, built=True)
 
     def open(self, episodes: EpisodeList, shapes: Shapes, threads: int, *, progress: bool = False) -> PictureSource:
-        """The source; decodes the parts first where frames are kept."""
+        """The source; decodes the parts first where frames are kept. Video where an entry has gone or has no room."""
         if self.kind == "video":
             return VideoSource(episodes, shapes)
         if self.folder is None:
             parts = [decode_in_memory(part, threads, progress=progress) for part in episodes.parts]
             return DecodedSource(episodes, shapes, parts)
         folder = self.folder.another()
-        parts = [folder.open(part, threads, progress=progress) for part in episodes.parts]
+        try:
+            parts = folder.open_all(episodes.parts, threads, build=not self.built, progress=progress)
+        except NotKept as error:
+            folder.close()
+            _without_cache(error)
+            return VideoSource(episodes, shapes)
         return DecodedSource(episodes, shapes, parts, folder.close)
 
 
@@ -65,12 +93,18 @@ def choose(
         return Choice("memory", f"keeps {size} in memory: {passes}", needed)
     if folder is None:
         return Choice("video", f"decodes video: {size} would not fit {_gb(memory_bytes)} of memory, no cache", needed)
-    room = folder.room_bytes()
-    if needed > room:
-        bound = "bound" if needed > limit_bytes else "that are free"
-        limit = limit_bytes if needed > limit_bytes else max(0, room)
+    missing, room = folder.missing_bytes(parts), folder.room_bytes(parts)
+    if missing > room:
+        bound = "bound" if missing > limit_bytes else "that are free"
+        limit = limit_bytes if missing > limit_bytes else max(0, room)
         return Choice("video", f"decodes video: {size} would not fit the {_gb(limit)} {bound}", needed)
     return Choice("cache", f"builds a cache of {size}: {passes}", needed, folder)
+
+
+def _without_cache(error: NotKept) -> str:
+    reason = f"decodes video instead of reading the cache: {error.message}"
+    log.warning(reason)
+    return reason
 
 
 def _gb(count: int) -> str:

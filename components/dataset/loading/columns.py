@@ -33,7 +33,8 @@ class ColumnsCache:
                 return self._kept[row]
         dataset = self._episodes.part_of(row).dataset
         frames = dataset.frames(int(self._episodes.index[row]), [STATE, ACTION])
-        read = (frames[STATE], frames[ACTION])
+        # What was read is a piece of a whole row group, which would stay in memory with it.
+        read = (frames[STATE].copy(), frames[ACTION].copy())
         with self._lock:
             if row not in self._kept:
                 self._kept[row] = read

@@ -90,7 +90,9 @@ def episodes_sha256(part: Part) -> str:
     """Hash of which episodes a part has, whatever their numbers."""
     ids = part.dataset.table(["episode_id"])["episode_id"].combine_chunks().cast(pa.string())
     chosen = ids.take(np.searchsorted(part.dataset.indices, part.indices))
-    return hashlib.sha256("".join(chosen.to_pylist()).encode()).hexdigest()
+    # The texts of an array lie one after the other; as Python strings a million of them would cost a second.
+    offsets = np.frombuffer(chosen.buffers()[1], np.int32)[chosen.offset : chosen.offset + len(chosen) + 1]
+    return hashlib.sha256(memoryview(chosen.buffers()[2])[offsets[0] : offsets[-1]]).hexdigest()
 
 
 def _instructions(part: Part) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -131,10 +131,13 @@ class Loader:
         out = empty_batch(1, self._shapes, self.settings)
         with self._in_use():
             pool = self._pool(PoolOrder(0, 1, window * one, one, None))
-            for job in self._source.jobs(pool):
-                job()
-            self._read(pool, 0, 1, out, 0)
-            self._source.release(pool)
+            jobs = self._source.jobs(pool)
+            try:
+                for job in jobs:
+                    job()
+                self._read(pool, 0, 1, out, 0)
+            finally:
+                self._source.release(pool)
         return {name: values[0] for name, values in out.items()}
 
     def state(self) -> dict[str, Any]:

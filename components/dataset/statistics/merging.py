@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from components.core.errors import DatasetError
 from components.dataset import layout
-from components.dataset.commit import resolve
-from components.dataset.sketch_files import SketchFiles, measured_features
+from components.dataset.commit import located
+from components.dataset.sketch_files import measured_features
 from components.dataset.stats import FeatureStats, RunningStats
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def running_of(dataset: Dataset, indices: npt.ArrayLike, keys: Sequence[str] | N
     names = list(measured_features(dataset.features) if keys is None else keys)
     running = {key: RunningStats() for key in names}
     measured = _measured(dataset, rows, names)
-    for stats, sketches in zip(measured, SketchFiles(dataset).of(rows, names), strict=True):
+    for stats, sketches in zip(measured, dataset.sketches.of(rows, names), strict=True):
         for key in names:
             running[key].add(stats[key], sketches[key])
     return running
@@ -84,20 +84,25 @@ def _rows_of_file(
     dataset: Dataset, name: str, episodes: Indices, keys: Sequence[str]
 ) -> Iterator[dict[str, FeatureStats]]:
     """One row group at a time."""
-    path, found = resolve(dataset.root, name), 0
+    path, found = dataset.root / name, 0
+    lengths = dict(zip(episodes.tolist(), dataset.lengths[dataset.index.rows(episodes)].tolist(), strict=True))
     columns = ["episode_index", *(f"stats/{key}/{stat}" for key in keys for stat in _MERGED)]
     try:
-        with pq.ParquetFile(path) as file:
+        with located(dataset.root, name, pq.ParquetFile) as file:
             for group in range(file.num_row_groups):
-                here = file.read_row_group(group, columns=["episode_index"])["episode_index"].to_numpy()
-                at = np.flatnonzero(np.isin(here, episodes))
+                here = file.read_row_group(group, columns=["episode_index", "length"])
+                numbers, rows = here["episode_index"].to_numpy(), here["length"].to_numpy()
+                at = np.flatnonzero(np.isin(numbers, episodes))
+                # A deleted episode has a row of length 0; a commit may have put it there since.
+                at = at[[lengths[number] == row for number, row in zip(numbers[at].tolist(), rows[at], strict=True)]]
                 found += len(at)
                 if len(at):
                     yield from _stats(file.read_row_group(group, columns=columns).take(at), dataset.features, keys)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"unreadable: {error}", where=str(path), hint="Restore it or run ingest again") from error
     if found != len(episodes):
-        raise DatasetError(f"statistics of {found} episodes, expected {len(episodes)}", where=str(path))
+        wrong = f"statistics of {found} episodes, expected {len(episodes)}"
+        raise DatasetError(wrong, where=str(path), hint="Where it has changed since it was opened, open it again")
 
 
 def _stats(table: pa.Table, features: Mapping[str, Any], keys: Sequence[str]) -> Iterator[dict[str, FeatureStats]]:

@@ -15,6 +15,7 @@ from components.dataset.statistics.cache import StatisticsCache
 from components.dataset.statistics.compare import Comparison, compare
 from components.dataset.statistics.merging import running_of_parts
 from components.dataset.statistics.representation import ActionStatistics, action_statistics
+from components.dataset.statistics.words import Table, action_rows, feature_rows
 from components.dataset.stats import RunningStats
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 # Below the state folder of a workspace.
 CACHE = Path("cache/statistics")
 _CHANNELS = ("red", "green", "blue")
-_SHOWN = ("mean", "std", "min", "q01", "q50", "q99", "max")
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ class EmbodimentStatistics:
             value["actions"] = {**about, "references": self.actions.references, "stats": found}
         return value | ({} if self.comparison is None else {"base": self.comparison.as_dict()})
 
-    def rows(self) -> tuple[list[str], list[list[str]]]:
-        """A table: its columns, and a row for each dimension."""
-        rows = []
-        for key, running in self.running.items():
-            stats, names = running.result(), dimension_names(self.parts[0]).get(key)
-            for at in range(stats["mean"].size):
-                name = names[at] if names else str(at)
-                rows.append([key, name, *(f"{stats[stat].ravel()[at]:.4g}" for stat in _SHOWN)])
-        return ["feature", "dimension", *_SHOWN], rows
+    def rows(self) -> Table:
+        """A row for each dimension of what is shown as recorded; actions in a representation are none of it."""
+        left_out = () if self.actions is None else (ACTION,)
+        running = {key: found for key, found in self.running.items() if key not in left_out}
+        return feature_rows(running, dimension_names(self.parts[0]))
+
+    def action_rows(self) -> Table:
+        """A row for each dimension of the shown steps of `actions`; none where the actions are as recorded."""
+        return ([], []) if self.actions is None else action_rows(self.actions, self.embodiment.action.names)
 
 
 def report(

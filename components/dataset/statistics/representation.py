@@ -87,6 +87,8 @@ def _files_of(
 ) -> Iterator[tuple[RunningStats, ...]]:
     """Of the chosen episodes of each data file."""
     dataset = part.dataset
+    # First: a dataset that is not on this machine says so here; its table would only lack columns.
+    listed = dataset.listed
     rows = np.searchsorted(dataset.indices, np.sort(part.indices))
     chunk, file, first, length, episode = (column.to_numpy() for column in dataset.table(_PLACE).take(rows).columns)
     names = chunk * np.int64(layout.CHUNKS_SIZE) + file
@@ -95,9 +97,7 @@ def _files_of(
         at = at[np.argsort(first[at], kind="stable")]
         name = layout.DATA_PATH.format(**layout.place(number))
         places = np.stack([first[at], length[at]], axis=1)
-        key = cache_key(
-            dataset.listed[name], represented.representation, represented.horizon, dataset.embodiment, places
-        )
+        key = cache_key(listed[name], represented.representation, represented.horizon, dataset.embodiment, places)
         known = cache.get(key) if cache else None
         if known is None:
             known = _file(dataset, name, places, episode[at], represented)

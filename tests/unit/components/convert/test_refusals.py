@@ -39,7 +39,7 @@ def test_a_folder_that_holds_something(tree: Path, tmp_path: Path) -> None:
     refused(parts_of(tree), tmp_path / "out", "mcap", UsageError, "there already. Choose another folder")
     assert (tmp_path / "out/mine.txt").read_text() == "kept"
     (tmp_path / "file").write_text("kept")
-    refused(parts_of(tree), tmp_path / "file", "mcap", UsageError, "there already")
+    refused(parts_of(tree), tmp_path / "file", "mcap", UsageError, "is a file")
 
 
 def test_an_empty_folder_is_as_good_as_none(tree: Path, tmp_path: Path) -> None:
@@ -150,3 +150,9 @@ def test_words_that_no_attribute_holds(make_episode: Make, write_tree: Write, tm
     refused(parts_of(tree), tmp_path / "out", "hdf5", DatasetError, "instruction cannot be written")
     assert convert(parts_of(tree), tmp_path / "mcap", "mcap").episodes == 1
     assert Dataset.open(tree).row(0)["instruction"] == "open\0it"
+
+
+def test_a_place_inside_a_dataset(tree: Path) -> None:
+    with pytest.raises(UsageError, match=r"lies in the dataset .*tree"):
+        convert(parts_of(tree), tree / "out", "hdf5")
+    Dataset.open(tree).verify()

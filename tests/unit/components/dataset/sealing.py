@@ -23,6 +23,11 @@ def reseal(root: Path, **counts: float) -> None:
     """files.json and record of the tree as it is now; `counts`: of the record, where they changed."""
     names = sorted(tree_files(root).difference(layout.UNLISTED))
     write_json(root / layout.OWN_FILES, {name: sha256_file(root / name) for name in names})
+    seal_listed(root, **counts)
+
+
+def seal_listed(root: Path, **counts: float) -> None:
+    """The record over files.json as it is."""
     record = read_record(root / layout.OWN)
     attrs = record.attrs | {"files_sha256": sha256_file(root / layout.OWN_FILES)}
     write_record(root / layout.OWN, replace(record, attrs=attrs, counts=record.counts | counts))

@@ -132,7 +132,7 @@ def opened(root: Path) -> Dataset | None:
         return Dataset.open(root)
     except DatasetError as error:
         message = str(error)
-    assert "not a dataset, there is no meta/info.json" in message
+    assert "no such folder" in message or "not a dataset, there is no meta/info.json" in message
     return None
 
 

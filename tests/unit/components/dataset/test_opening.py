@@ -180,18 +180,18 @@ def test_a_commit_in_between_is_read_once_more(
     make_episode: Callable[..., EpisodeFrames],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    read_record = opening.read_record
+    parse_record = opening.parse_record
     commits = iter([True])
 
     def late(*arguments: Any, **more: Any) -> Any:
-        record = read_record(*arguments, **more)
+        record = parse_record(*arguments, **more)
         if next(commits, False):
             with resume(own_tree, video) as writer:
                 writer.add_frames(make_episode(7))
                 writer.close()
         return record
 
-    monkeypatch.setattr(opening, "read_record", late)
+    monkeypatch.setattr(opening, "parse_record", late)
     assert len(Dataset.open(own_tree)) == 6
 
 
@@ -209,3 +209,18 @@ def test_a_commit_whose_files_are_still_under_way_is_opened(
         before = tree_manifest(own_tree)
         assert len(dataset.images(5, "wrist")) == 23
         assert tree_manifest(own_tree) == before
+
+
+def test_what_lies_there_instead_of_a_dataset_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.mcap").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "manifest.json").write_text("{}")
+    for name, message in {
+        "nowhere": "nowhere: no such folder. Look at the path, or run the ingest stage first",
+        "notes.mcap": "notes.mcap: a file, a dataset is a folder. `gripline ingest` makes a dataset of recordings",
+        "empty": "empty: not a dataset, there is no meta/info.json. Run the ingest stage first",
+        "all": "all: a manifest of datasets, which this command does not take. Give a dataset that it names",
+    }.items():
+        with pytest.raises(DatasetError, match=message):
+            Dataset.open(tmp_path / name)

@@ -19,7 +19,7 @@ from components.dataset.expression import parse
 from components.dataset.frames import EpisodeFrames
 from components.dataset.parts import Part, part_of, parts_of
 from components.dataset.reader import Dataset
-from components.dataset.select import select
+from components.dataset.select import NothingSelected, select
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +170,14 @@ def test_nothing_left_says_what_each_condition_leaves(parts: list[Part]) -> None
     )
     with pytest.raises(DatasetError, match=expected):
         select(parts, "task = 'task-1' and length > 27 and split = 'test'")
-    with pytest.raises(DatasetError, match=r"none of 5 episodes fits \"task = 'pour'\"\.$"):
+    with pytest.raises(NothingSelected, match=r"none of 5 episodes fits \"task = 'pour'\"\.$") as found:
         select(parts, "task = 'pour'")
+    assert found.value.alone == {"(task = 'pour')": 0}
+
+
+def test_why_there_are_no_verdicts_is_said(parts: list[Part]) -> None:
+    with pytest.raises(UsageError, match=r"they are older\. Name verdicts.parquet with --verdicts"):
+        select(parts, "verdict = 'accepted'", unjudged="they are older")
 
 
 def _twice(path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,43 @@ def test_files_that_were_added_later_are_read_on(
     found = list(SketchFiles(Dataset.open(own_tree)).of(np.array([0, 5]), ["action"]))
     assert found[1]["action"].as_dict() == Sketch.of(episode.action).as_dict()
     assert len(found) == 2
+
+
+def test_a_copy_of_many_episodes_opens_each_file_once(own_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    file_of = pq.ParquetFile
+
+    def counted(path: Path, *arguments: Any, **options: Any) -> pq.ParquetFile:
+        opened.extend([path] if "sketches" in str(path) else [])
+        return file_of(path, *arguments, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", counted)
+    dataset = Dataset.open(own_tree)
+    with ThreadPoolExecutor(4) as executor:
+        found = list(executor.map(lambda index: extract(dataset, index).sketches, range(5)))
+    assert [opened.count(path) for path in set(opened)] == [1]
+    assert all(alike(sketches_of(Dataset.open(own_tree), index), found[index]) for index in range(5))
+
+
+def test_ids_are_looked_up_without_copying_those_of_all_episodes(
+    own_tree: Path, video: Video, make_episode: Callable[..., EpisodeFrames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with resume(own_tree, video) as writer:
+        for number in range(9, 12):
+            writer.add_frames(make_episode(number, length=12))
+        writer.close()
+    dataset = Dataset.open(own_tree)
+    ids = dataset.table(["episode_id"])["episode_id"].to_pylist()
+    # As if there were many more episodes: one piece of memory over and over, 320 MB where somebody copies it.
+    many = pa.array(["f" * 64] * 1000)
+    column = pa.chunked_array([*(pa.array([name]) for name in ids), *[many] * 5000])
+    monkeypatch.setitem(dataset.index._columns, "episode_id", column)
+    before = pa.default_memory_pool().max_memory()
+    expected = {row: sketches_of(dataset, int(dataset.indices[row])) for row in range(8)}
+    for rows in ([0, 2, 4, 5, 7], [6], [4, 5], list(range(8))):
+        found = list(dataset.sketches.of(np.array(rows), ["action"]))
+        assert all(alike(one, {"action": expected[row]["action"]}) for one, row in zip(found, rows, strict=True))
+    assert pa.default_memory_pool().max_memory() - before < column.nbytes / 2
 
 
 def rewritten(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:

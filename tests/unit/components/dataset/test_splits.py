@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from dataclasses import replace
+
+import pyarrow as pa
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.dataset.splits import Candidate, deal, group_of, lot, units_of
+from components.dataset.splits import Candidate, deal, group_of, held_out, hold_out, lot, units_of
 
 MARKS = st.sampled_from(["", "a", "b", "c", "d", "e"])
 ROWS = st.lists(st.tuples(MARKS, MARKS, MARKS), min_size=1, max_size=25)
@@ -40,6 +43,27 @@ def test_units_are_what_marks_connect(rows: list[tuple[str, str, str]], random) 
     assert units_of(candidates) == units
 
 
+@given(st.lists(st.tuples(MARKS, MARKS, MARKS, st.booleans()), min_size=1, max_size=25))
+def test_a_unit_is_held_out_as_a_whole(rows: list[tuple[str, str, str, bool]]) -> None:
+    candidates = [Candidate(f"id{name}", pixels, "open", "", numbers) for name, pixels, numbers, _ in rows]
+    on_val = [is_val for *_, is_val in rows]
+    table = pa.table(
+        {
+            "episode_id": [one.episode_id for one in candidates],
+            "pixel_sha256": [one.pixel_sha256 for one in candidates],
+            "frames_sha256": [one.frames_sha256 for one in candidates],
+            "split": ["val" if is_val else "train" for is_val in on_val],
+        }
+    )
+    units = units_of(candidates)
+    known = {units[one.episode_id] for one, is_val in zip(candidates, on_val, strict=True) if is_val}
+    expected = [units[one.episode_id] in known for one in candidates]
+    found = held_out(table)
+    assert found.tolist() == expected
+    ids = table["episode_id"].filter(pa.array(found)).combine_chunks()
+    assert hold_out(table, ids)["split"].to_pylist() == ["val" if one else "train" for one in expected]
+
+
 @given(ROWS, st.integers(0, 5))
 def test_what_is_alike_is_never_on_two_sides(rows: list[tuple[str, str, str]], seed: int) -> None:
     candidates = candidates_of(rows)
@@ -48,6 +72,7 @@ def test_what_is_alike_is_never_on_two_sides(rows: list[tuple[str, str, str]], s
         assert len({sides[name] for name in names}) == 1
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcd"), st.floats(0.01, 1), min_size=1), st.integers(0, 3))
 def test_shares_get_about_what_they_ask_for(weights: dict[str, float], seed: int) -> None:
     shares = {name: weight / sum(weights.values()) for name, weight in weights.items()}
@@ -59,8 +84,27 @@ def test_shares_get_about_what_they_ask_for(weights: dict[str, float], seed: int
     assert deal(candidates, dict(reversed(shares.items())), seed=seed) == sides
 
 
-def test_a_group_names_its_unit_before_any_hash() -> None:
-    units = units_of([Candidate("one", "0-pixels", "open"), Candidate("two", "0-pixels", "open", "z-robot")])
+@given(ROWS, st.integers(0, 5))
+def test_other_pictures_and_numbers_of_the_same_episodes_fall_the_same_way(
+    rows: list[tuple[str, str, str]], seed: int
+) -> None:
+    candidates = candidates_of(rows)
+    # As after a conversion: the hashes are others, and equal where they were equal.
+    converted = [
+        replace(one, pixel_sha256=one.pixel_sha256 and f"{one.pixel_sha256}'", frames_sha256=one.frames_sha256 * 2)
+        for one in candidates
+    ]
+    shares = {"train": 0.5, "val": 0.5}
+    assert deal(converted, shares, seed=seed) == deal(candidates, shares, seed=seed)
+
+
+def test_a_unit_is_named_by_its_smallest_id() -> None:
+    units = units_of([Candidate("b", "pixels", "open"), Candidate("a", "pixels", "open"), Candidate("c", "", "open")])
+    assert units == {"a": "a", "b": "a", "c": "c"}
+
+
+def test_a_group_names_its_unit_before_any_id() -> None:
+    units = units_of([Candidate("a", "pixels", "open"), Candidate("b", "pixels", "open", "z-robot")])
     assert set(units.values()) == {"z-robot"}
 
 

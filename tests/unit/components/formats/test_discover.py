@@ -157,6 +157,26 @@ def test_a_zarr_store_is_named_once(tmp_path: Path, name: str) -> None:
     assert "zarr.copy_all(zarr.open('replay.zarr', 'r')" in (error.hint or "")
 
 
+def test_a_manifest_is_named_once_and_its_members_are_no_sources(tmp_path: Path) -> None:
+    put(tmp_path / "all/manifest.json", b'{"kind": "manifest", "members": []}')
+    put(tmp_path / "all/members/lab/meta/info.json", b"{}")
+    (error,) = find(tmp_path)
+    assert isinstance(error, FormatError)
+    assert (error.code, error.where) == ("manifest", "all")
+    assert error.message == "a manifest, which names datasets; ingest takes recordings"
+    (alone,) = find(tmp_path / "all")
+    assert isinstance(alone, FormatError)
+    assert alone.code == "manifest"
+
+
+@pytest.mark.parametrize("content", [b'{"kind": "bundle", "members": []}', b"[1]", b"\xff{"])
+def test_another_file_of_that_name_is_no_manifest(tmp_path: Path, content: bytes) -> None:
+    put(tmp_path / "all/manifest.json", content)
+    (error,) = find(tmp_path)
+    assert isinstance(error, FormatError)
+    assert (error.code, error.where) == ("unknown_format", "all/manifest.json")
+
+
 def test_a_damaged_tfrecord_is_left_to_its_reader(tmp_path: Path) -> None:
     assert sniff(put(tmp_path / "a.tfrecord-00000-of-00001", b"damaged!")) == "rlds"
 

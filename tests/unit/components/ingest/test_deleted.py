@@ -41,7 +41,8 @@ def codes(root: Path, name: str) -> list[str]:
 def test_running_again_changes_nothing(run: Run, raw: Path, tmp_path: Path, gone: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     again = run(raw, tmp_path / "out")
-    assert (again.episodes_out, again.added, again.quarantined) == (4, 0, ())
+    assert (again.episodes_in, again.episodes_out, again.added, again.quarantined) == (4, 4, 0, ())
+    assert (again.deleted, again.as_dict()["deleted"]) == (1, 1)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
     assert codes(tmp_path / "out", gone) == [DELETED]
 

@@ -45,7 +45,7 @@ def quarantine(out: Path) -> list[tuple[str, str]]:
 
 
 def test_a_mixed_folder_becomes_a_dataset(run: Run, raw: Path, tmp_path: Path) -> None:
-    report = run(raw, tmp_path / "out")
+    report = run(raw, tmp_path / "out", split_seed=2)
     assert (report.episodes_in, report.episodes_out, report.added, report.quarantined) == (5, 5, 5, ())
     assert report.frames == 5 + 5 + 3 * 4
     episodes = rows(tmp_path / "out")
@@ -74,9 +74,27 @@ def test_the_report_has_the_keys_that_others_read(run: Run, raw: Path, tmp_path:
         "episodes_in": 6,
         "episodes_out": 5,
         "frames": 22,
+        "deleted": 0,
         "quarantined": [{"source": "north/empty.mcap", "code": "empty", "detail": "the file is empty"}],
         "dataset_digest": report["dataset_digest"],
     }
+
+
+def test_another_size_of_the_pictures_holds_out_the_same_episodes(
+    run: Run, raw: Path, tmp_path: Path, params: Ingest
+) -> None:
+    looks = SAWYER_CELL.observation
+    body = replace(SAWYER_CELL, observation=replace(looks, image_px=looks.image_px // 2))
+    for seed in range(1, 5):
+        changed = params.model_copy(update={"split_seed": seed})
+        ingest([raw], tmp_path / f"small{seed}", changed, body, processes=0)
+        run(raw, tmp_path / f"large{seed}", split_seed=seed)
+        small, large = (
+            Dataset.open(tmp_path / f"{size}{seed}").table(["episode_id", "split", "pixel_sha256"]).to_pydict()
+            for size in ("small", "large")
+        )
+        assert set(small["pixel_sha256"]).isdisjoint(large["pixel_sha256"])
+        assert (small["episode_id"], small["split"]) == (large["episode_id"], large["split"])
 
 
 def test_the_same_files_give_the_same_bytes_with_any_number_of_processes(run: Run, raw: Path, tmp_path: Path) -> None:

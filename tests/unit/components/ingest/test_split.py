@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,12 @@ def test_order_does_not_matter(order: list[int], seed: int) -> None:
 
 def test_another_seed_holds_out_others() -> None:
     assert assign(episodes(100), val_share=0.2, seed=1) != assign(episodes(100), val_share=0.2, seed=2)
+
+
+def test_other_pixels_of_the_same_episodes_are_held_out_alike() -> None:
+    converted = [replace(one, pixel_sha256=f"smaller {one.pixel_sha256}") for one in episodes(40)]
+    for seed in range(5):
+        assert assign(converted, val_share=0.1, seed=seed) == assign(episodes(40), val_share=0.1, seed=seed)
 
 
 def test_adding_episodes_moves_none() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from beside import UNIT, helpers
 
-from components.core.errors import DatasetError
+from components.core.errors import DatasetError, UsageError
 from components.dataset.edits.subset import write_subset
 from components.dataset.parts import Part, parts_of
 from components.dataset.select import select
@@ -59,8 +59,8 @@ def section(card: Card, title: str) -> str:
 
 
 def test_the_card_counts(card: Card) -> None:
-    assert "9 episodes, 208 frames, 0.00 hours." in section(card, "What it holds")
-    assert "| open | 5 |" in section(card, "Tasks")
+    assert "9 episodes, 208 frames, 10.4 s." in section(card, "What it holds")
+    assert "| open | 5 | 106 | 5.3 s |" in section(card, "Tasks")
     assert "| *not said* | 1 |" in section(card, "Verdicts")
     assert "| `idle` | 1 |" in section(card, "What the checks found")
 
@@ -143,6 +143,13 @@ def test_a_member_that_is_not_here_is_counted_and_shows_no_picture(tmp_path: Pat
     assert Page(made.html.read_text()).images == []
     with pytest.raises(DatasetError, match=r"the dataset 'kitchen' .*is not on this machine"):
         view(find_episode(absent, "0" * 64, where="open"), tmp_path / "view")
+
+
+def test_a_card_that_would_change_the_dataset_is_refused(tree: Path, parts: list[Part]) -> None:
+    before = sorted(tree.rglob("*"))
+    with pytest.raises(UsageError, match=r"lies in the dataset .*kitchen"):
+        write_card(parts, tree / "card", name="kitchen")
+    assert sorted(tree.rglob("*")) == before
 
 
 def test_every_section_of_the_text_is_in_the_page(card: Card) -> None:

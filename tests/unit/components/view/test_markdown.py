@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.view.markdown import as_html, code, counted, escape, table
+from components.view.markdown import as_html, code, counted, escape, lasting, table
 
 
 class Cells(HTMLParser):
@@ -53,3 +53,20 @@ def test_a_table_without_rows_is_nothing() -> None:
 
 def test_one_is_no_plural() -> None:
     assert [counted(number, "day") for number in (0, 1, 2000)] == ["0 days", "1 day", "2,000 days"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0, "0.0 s"),
+        (7.44, "7.4 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1.0 min"),
+        (750, "12.5 min"),
+        (3599, "1.00 hours"),
+        (3600, "1.00 hours"),
+        (4444200, "1,234.50 hours"),
+    ],
+)
+def test_a_time_is_told_in_a_unit_that_fits(seconds: float, expected: str) -> None:
+    assert lasting(seconds / 3600) == expected

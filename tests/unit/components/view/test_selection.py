@@ -6,7 +6,7 @@ import pytest
 
 from components.core.errors import UsageError
 from components.dataset.parts import Part, part_of
-from components.view.selection import selection
+from components.view.selection import SHOWN, no_selection, selection
 
 
 def test_counts_and_first_rows(parts: list[Part], verdicts: Path) -> None:
@@ -28,7 +28,20 @@ def test_counts_and_first_rows(parts: list[Part], verdicts: Path) -> None:
 def test_without_verdicts_they_are_not_counted(parts: list[Part]) -> None:
     found = selection(parts, limit=0)
     assert list(found["counts"]) == ["task", "embodiment", "split"]
-    assert found["rows"] == []
+    assert (found["rows"], found["shown"]) == ([], 0)
+
+
+def test_all_rows_are_shown_without_a_limit(parts: list[Part]) -> None:
+    found = selection(parts, limit=None)
+    assert (found["shown"], len(found["rows"]), list(found["rows"][0])) == (9, 9, list(SHOWN))
+    assert selection(parts, limit=4)["shown"] == 4
+
+
+def test_of_no_episode_the_same_is_said(parts: list[Part]) -> None:
+    nothing, some = no_selection(), selection(parts)
+    assert nothing.keys() == some.keys()
+    assert nothing["total"].keys() == some["total"].keys()
+    assert not any(nothing["total"].values())
 
 
 @pytest.mark.parametrize(

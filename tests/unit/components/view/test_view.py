@@ -16,7 +16,7 @@ import pytest
 from beside import UNIT, helpers
 from PIL import Image
 
-from components.core.errors import DatasetError
+from components.core.errors import DatasetError, UsageError
 from components.dataset.parts import Part, parts_of
 from components.view import episode_page
 from components.view.episode_page import thinned
@@ -201,3 +201,15 @@ def test_a_recording_that_fails_half_way_leaves_nothing(chosen: Chosen, tmp_path
     with pytest.raises(ValueError, match="same length"):
         write_recording(tmp_path / "episode.rrd", chosen, signals, {"wrist": [b"one picture of 22"]})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_none_is_refused(chosen: Chosen, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    for out, message in (
+        (tmp_path / "notes", "notes: is a file"),
+        (chosen.dataset.root / "meta", "lies in the dataset"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            view(chosen, out)
+    assert (tmp_path / "notes").read_text() == "mine"
+    assert not (chosen.dataset.root / "meta" / "episode.html").exists()

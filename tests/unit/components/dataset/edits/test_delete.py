@@ -20,10 +20,13 @@ from components.core.files import digest_json, sha256_file, tree_manifest
 from components.core.params import Video
 from components.core.spec import Embodiment
 from components.dataset import layout
+from components.dataset.commit import publish
 from components.dataset.deleted import DELETED, OWN_DELETED, OWN_QUARANTINE, read_deleted
 from components.dataset.edits.delete import delete, plan_deletion
 from components.dataset.extract import extract
 from components.dataset.frames import EpisodeFrames
+from components.dataset.loading.cache import CacheFolder, key_of
+from components.dataset.loading.cache_room import MARK
 from components.dataset.parts import part_of
 from components.dataset.reader import Dataset
 from components.dataset.remux import cut_episode
@@ -235,6 +238,13 @@ def test_a_hard_link_elsewhere_is_told(own_tree: Path, tmp_path: Path, episodes:
     assert deletion.beside == (".tree.spool",)
 
 
+def test_what_shows_the_episodes_is_named(own_tree: Path, episodes: list[EpisodeFrames]) -> None:
+    name = episodes[2].episode_id
+    for shown in (f"tree-views/{name[:12]}", f"tree-views/{episodes[1].episode_id[:12]}", "tree-card"):
+        (own_tree.parent / shown).mkdir(parents=True)
+    assert delete(own_tree, [name]).shown == (f"tree-views/{name[:12]}", "tree-card")
+
+
 def test_a_tombstone_holds_the_place_and_nothing_else(own_tree: Path, episodes: list[EpisodeFrames]) -> None:
     delete(own_tree, ids_of(episodes, 1))
     rows = pq.read_table(own_tree / layout.EPISODES_PATH.format(chunk_index=0, file_index=0)).to_pylist()
@@ -338,3 +348,61 @@ def test_a_reader_from_before_finds_no_file_rather_than_other_frames(
         before.frames(2)
     with pytest.raises(DatasetError, match="does not hold the streams of episode 2"):
         before.streams_of(2)
+
+
+class TestCaches:
+    """Frames that were decoded of a dataset before episodes of it were deleted."""
+
+    @pytest.fixture
+    def filled(self, own_tree: Path, tree: Path, tmp_path: Path, make_episode: Make, write_tree: Write) -> Path:
+        """A cache with two entries of the dataset and one of another; beside it a place where there is none."""
+        write_tree(tmp_path / "other", [make_episode(7, length=5)])
+        cache = CacheFolder(tmp_path / "cache", 1 << 30, 0)
+        for root, numbers in ((own_tree, None), (own_tree, [1]), (tmp_path / "other", None)):
+            cache.open(part_of(Dataset.open(root), numbers), 1)
+        cache.close()
+        return tmp_path / "cache"
+
+    def test_they_go_and_those_of_others_stay(
+        self, own_tree: Path, filled: Path, episodes: list[EpisodeFrames], tmp_path: Path
+    ) -> None:
+        assert len(entries(filled)) == 3
+        deletion = delete(own_tree, ids_of(episodes, 1), caches=[filled, tmp_path / "none"])
+        assert deletion.cached == ()
+        assert entries(filled) == {key_of(part_of(Dataset.open(tmp_path / "other")))}
+        assert not (tmp_path / "none").exists()
+
+    def test_one_that_is_read_is_named(self, own_tree: Path, filled: Path, episodes: list[EpisodeFrames]) -> None:
+        part = part_of(Dataset.open(own_tree))
+        reader = CacheFolder(filled, 1 << 30, 0)
+        decoded = reader.open(part, 1)
+        before = decoded.images.sum()
+        deletion = delete(own_tree, ids_of(episodes, 1), caches=[filled])
+        assert deletion.cached == (str(filled / key_of(part)),)
+        assert len(entries(filled)) == 2
+        assert decoded.images.sum() == before
+        reader.close()
+
+    def test_a_delete_that_is_refused_leaves_them(
+        self, own_tree: Path, filled: Path, episodes: list[EpisodeFrames]
+    ) -> None:
+        with pytest.raises(DatasetError, match="all 5 episodes would go"):
+            delete(own_tree, ids_of(episodes, *range(5)), caches=[filled])
+        assert len(entries(filled)) == 3
+
+    def test_nothing_is_left_where_it_was_killed_after_the_commit(
+        self, own_tree: Path, filled: Path, episodes: list[EpisodeFrames], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def killed(root: Path) -> None:
+            publish(root)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("components.dataset.edits.delete.publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            delete(own_tree, ids_of(episodes, 1), caches=[filled])
+        assert len(Dataset.open(own_tree)) == 4
+        assert len(entries(filled)) == 1
+
+
+def entries(cache: Path) -> set[str]:
+    return {path.parent.name for path in cache.glob(f"*/{MARK}")}

@@ -114,8 +114,8 @@ def test_members_of_one_name_are_told_apart_and_can_be_named(sites: Path, tmp_pa
 def test_a_member_that_changed_is_refused(own_sites: Path, tmp_path: Path) -> None:
     merge([own_sites / "north", own_sites / "south"], tmp_path / "all")
     dataset = Dataset.open(own_sites / "south")
-    delete(own_sites / "south", [dataset.episode_id(0)])
-    with pytest.raises(DatasetError, match=r"the member 'south' has digest .* it has changed since.*Make the manifest"):
+    delete(own_sites / "south", [dataset.episode_id(2)])
+    with pytest.raises(DatasetError, match=r"the member 'south' has changed since: 1 of the .*Make the manifest"):
         parts_of(tmp_path / "all")
 
 
@@ -200,7 +200,7 @@ class TestElsewhere:
         assert part.dataset.root == away
         with pytest.raises(UsageError, match="no folder, given for the member 'south'"):
             parts_of(tmp_path / "all", {"south": away / "nowhere"})
-        with pytest.raises(DatasetError, match="the member 'south' has digest"):
+        with pytest.raises(DatasetError, match="the member 'south' has changed since: 3 of the 3 chosen episodes"):
             parts_of(tmp_path / "all", {"south": tmp_path / "sites/north"})
 
     def test_a_whole_one_still_has_its_statistics(self, own_sites: Path, tmp_path: Path) -> None:
@@ -216,6 +216,20 @@ class TestElsewhere:
         assert (member.name, member.episodes, member.whole) == ("south", 1, False)
         assert parts_of(tmp_path / "deep/er/one", {"south": away})[0].indices.tolist() == [2]
         assert (tmp_path / "deep/er/one" / member.uri).resolve() == tmp_path / "sites/south"
+
+    def test_manifests_that_choose_different_episodes_of_it_come_together(self, sites: Path, tmp_path: Path) -> None:
+        shutil.copytree(sites / "north", tmp_path / "north")
+        expected = subset(tmp_path / "north", [0, 1, 2], tmp_path / "here").digest
+        for name, numbers in {"one": [0, 1], "two": [1, 2]}.items():
+            subset(tmp_path / "north", numbers, tmp_path / name)
+        shutil.move(tmp_path / "north", tmp_path / "archive")
+        done = merge([tmp_path / "one", tmp_path / "two"], tmp_path / "all")
+        assert (done.manifest.digest, done.doubles) == (expected, {"north": 1})
+        assert [(member.name, member.episodes) for member in done.manifest.members] == [("north", 2), ("north-2", 1)]
+        shutil.move(tmp_path / "archive", tmp_path / "north")
+        parts = parts_of(tmp_path / "all")
+        assert sorted(number for part in parts for number in part.indices.tolist()) == [0, 1, 2]
+        assert len(merge([tmp_path / "all"], tmp_path / "again").manifest.members) == 1
 
 
 @pytest.mark.parametrize("pair", ["south", "=path", "so/uth=path", "south="])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.core.errors import DatasetError, UsageError
+from components.core.errors import Busy, DatasetError, UsageError
+from components.core.files import tree_manifest
 from components.core.params import Video
 from components.dataset.edits.choose import full_ids
 from components.dataset.edits.delete import delete
@@ -128,6 +131,54 @@ def test_a_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_no_obstacle
         subset(own_tree, [0], tmp_path / "copy", copy=True)
 
 
+# Writes an episode that no commit has made part of a tree yet, until its input ends.
+WRITER = """
+import sys
+from pathlib import Path
+from components.dataset.extract import extract
+from components.dataset.reader import Dataset
+from components.dataset.writer import DatasetWriter
+from components.core.params import Video
+source, out = Dataset.open(Path(sys.argv[1])), Path(sys.argv[2])
+with DatasetWriter(out, source.embodiment, source.fps, Video(**source.record.attrs["video"])) as writer:
+    writer.add(extract(source, 0))
+    print("written", flush=True)
+    sys.stdin.read()
+    writer.add(extract(source, 1))
+    writer.close()
+"""
+
+
+def test_a_copy_leaves_alone_what_another_process_is_writing(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    command = [sys.executable, "-c", WRITER, str(tree), str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            assert child.stdout.readline() == b"written\n"
+            before = tree_manifest(out)
+            with pytest.raises(Busy, match="another process is writing this dataset"):
+                subset(tree, [2], out, copy=True)
+            assert tree_manifest(out) == before
+            assert before
+        finally:
+            child.stdin.close()
+            child.wait(timeout=60)
+    dataset = Dataset.open(out)
+    dataset.verify()
+    assert len(dataset) == 2
+
+
+def test_a_copy_that_is_made_meanwhile_is_kept(tree: Path, tmp_path: Path) -> None:
+    subset(tree, [0], tmp_path / "copy", copy=True)
+    before = tree_manifest(tmp_path / "copy")
+    with pytest.raises(UsageError, match="is there already"):
+        subset(tree, [1], tmp_path / "copy", copy=True)
+    assert tree_manifest(tmp_path / "copy") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
 @pytest.mark.parametrize(
     ("wanted", "error", "said"),
     [
@@ -163,3 +214,34 @@ def test_a_beginning_that_is_enough_names_its_episode(ids: list[str], data: st.D
     else:
         with pytest.raises(DatasetError, match=f"{len(fitting)} episodes begin with '{beginning}'"):
             full_ids(pa.array(ids), [beginning], where="here")
+
+
+def test_nothing_is_written_into_a_dataset(own_tree: Path) -> None:
+    for copy in (False, True):
+        with pytest.raises(UsageError, match=r"lies in the dataset .*tree"):
+            subset(own_tree, [1], own_tree / "meta" / "chosen", copy=copy)
+    Dataset.open(own_tree).verify()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_was_chosen_of_a_dataset_that_grew_stays_chosen(
+    own_tree: Path, tmp_path: Path, make_episode: Callable[..., EpisodeFrames], video: Video, whole: bool
+) -> None:
+    numbers = range(5) if whole else [1, 3]
+    made = subset(own_tree, numbers, tmp_path / "chosen")
+    with resume(own_tree, video) as writer:
+        writer.add_frames(make_episode(7))
+        writer.close()
+    (part,) = parts_of(tmp_path / "chosen")
+    assert sorted(part.indices.tolist()) == list(numbers)
+    again = subset(tmp_path / "chosen", part.indices, tmp_path / "again")
+    assert again.digest == made.digest
+
+
+def test_a_chosen_episode_that_is_gone_is_missed(own_tree: Path, tmp_path: Path, episodes: list[EpisodeFrames]) -> None:
+    subset(own_tree, [1, 3], tmp_path / "chosen")
+    delete(own_tree, [episodes[0].episode_id])
+    assert len(parts_of(tmp_path / "chosen")[0]) == 2
+    delete(own_tree, [episodes[3].episode_id])
+    with pytest.raises(DatasetError, match="'tree' has changed since: 1 of the 2 chosen episodes"):
+        parts_of(tmp_path / "chosen")

@@ -41,6 +41,9 @@ def test_actions_in_a_representation_stand_in_for_those_recorded(tree: Path) -> 
     assert value["actions"]["references"] == {"arm": "", "gripper": ""}
     assert np.shape(value["actions"]["stats"]["mean"]) == (4, 4)
     assert sum(value["actions"]["stats"]["count"]) == value["stats"]["action"]["count"][0]
+    # They have a table of their own, whose rows say the step.
+    assert "action" not in {row[0] for row in found.rows()[1]}
+    assert found.action_rows()[0][:2] == ["step", "dimension"]
 
 
 def test_rows_are_called_as_the_robot_calls_them(tree: Path) -> None:
@@ -50,6 +53,7 @@ def test_rows_are_called_as_the_robot_calls_them(tree: Path) -> None:
     called = {(row[0], row[1]) for row in rows}
     assert {("action", "effort"), ("observation.state", "hand_x"), ("observation.images.wrist", "green")} <= called
     assert ("observation.joints", "6") in called
+    assert found.action_rows() == ([], [])
 
 
 def test_a_dataset_fits_its_own_statistics(tree: Path) -> None:

@@ -11,8 +11,9 @@ from components.core.errors import ContractError, DatasetError
 from components.core.params import Video
 from components.core.spec import Embodiment
 from components.dataset.buckets import ACCURACY
+from components.dataset.edits.subset import write_subset
 from components.dataset.frames import EpisodeFrames
-from components.dataset.parts import Part, part_of
+from components.dataset.parts import Part, part_of, parts_of
 from components.dataset.reader import Dataset
 from components.dataset.resume import resume
 from components.dataset.statistics import representation as module
@@ -147,3 +148,11 @@ def test_embodiments_do_not_mix(tree: Path, tmp_path: Path) -> None:
         action_statistics([], "step_delta")
     with pytest.raises(ContractError, match="group 'arm' is recorded as steps"):
         action_statistics([whole(tree)], "absolute")
+
+
+@pytest.mark.parametrize("kept", [None, [0, 2]])
+def test_a_member_that_is_not_here_is_named(own_tree: Path, tmp_path: Path, kept: list[int] | None) -> None:
+    write_subset([part_of(Dataset.open(own_tree), kept)], tmp_path / "some")
+    own_tree.rename(tmp_path / "away")
+    with pytest.raises(DatasetError, match=r"is not on this machine, it lay at .*--at \S+=PATH"):
+        action_statistics(parts_of(tmp_path / "some", {}), "chunk_relative", 8)
