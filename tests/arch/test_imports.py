@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "lightning", "mlflow", "prefect", "great_expectations", "mujoco", "metaworld", "pandas", "dvc", "ray")
+HEAVY = (
+    *("torch", "lightning", "mlflow", "prefect", "great_expectations", "mujoco", "metaworld", "pandas", "dvc", "ray"),
+    *("duckdb", "plotly", "rerun"),
+)
 
 
 def loaded_after(code: str, project: Path) -> set[str]:
