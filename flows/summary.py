@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.files import read_json, write_text
-from components.core.workspace import Workspace
+from components.core.workspace import Workspace, beside
 from flows.output import table
 
 
@@ -57,7 +57,7 @@ def _places(workspace: Workspace, releases: list[dict[str, Any]]) -> dict[str, s
 
 def card_page(workspace: Workspace) -> Path:
     """Where `gripline dataset card` puts the card of the workspace's own dataset."""
-    return workspace.dataset.with_name(f"{workspace.dataset.name}-card") / "card.html"
+    return beside(workspace.dataset, "card") / "card.html"
 
 
 def as_text(summary: dict[str, Any]) -> str:

@@ -113,3 +113,8 @@ def find_workspace(start: Path | None = None) -> Workspace:
         if (folder / "params.yaml").is_file():
             return Workspace(folder)
     raise UsageError(f"no params.yaml in {origin} or above it", hint="Run inside a gripline workspace")
+
+
+def beside(dataset: Path, made: str) -> Path:
+    """Where what is made of a dataset lies by default: `made` is card, checks or views."""
+    return dataset.with_name(f"{dataset.name}-{made}")

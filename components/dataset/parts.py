@@ -34,6 +34,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.indices)
 
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Places [n] of the episodes in the tables of the dataset."""
+        return np.searchsorted(self.dataset.indices, self.indices)
+
 
 def part_of(dataset: Dataset, indices: npt.ArrayLike | None = None, name: str = "") -> Part:
     """A part of `dataset`: the episodes of these numbers, or all of them; each once, whatever the order given."""

@@ -7,13 +7,14 @@ columns and words as they lie in the file, whatever mapping reads them; who chan
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Words
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 
+from components.core.errors import FormatError
 from components.core.files import canonical_json
 from components.core.frames_digest import frames_sha256
 from components.formats.assemble import library_errors
@@ -47,6 +48,25 @@ class Carried:
         mapping = self.mapping.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         value = {"version": _VERSION, "mapping": mapping, "columns": list(self.columns), "embodiment": self.embodiment}
         return canonical_json(value)
+
+
+@dataclass(frozen=True)
+class OwnEpisode:
+    """What an episode of such a file says; `words`: exactly as they were written, notes included."""
+
+    words: dict[str, str]
+    calibration: dict[str, Any]
+    carried_id: str
+
+
+def mapping_or_problem(read: Callable[[], Carried | None], problems: list[FormatError]) -> Mapping | None:
+    """The mapping that `read` finds. Where it is damaged, that is a problem and the file is read as anybody's."""
+    try:
+        carried = read()
+    except FormatError as error:
+        problems.append(error)
+        return None
+    return carried.mapping if carried else None
 
 
 def carried_from(text: str | bytes, *, where: str) -> Carried:

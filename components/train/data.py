@@ -42,12 +42,10 @@ class TrainingStream:
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
             made = deque(thread.submit(self.batch, step) for step in range(min(_AHEAD, self._steps)))
-            for step in range(_AHEAD, self._steps + _AHEAD):
-                if not made:
-                    return
+            for step in range(self._steps):
                 batch = made.popleft().result()
-                if step < self._steps:
-                    made.append(thread.submit(self.batch, step))
+                if step + _AHEAD < self._steps:
+                    made.append(thread.submit(self.batch, step + _AHEAD))
                 yield batch
 
     def batch(self, step: int) -> dict[str, Tensor]:

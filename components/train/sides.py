@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from components.core.params import Train, workers
 from components.dataset.loading.choose import Choice, choose
+from components.dataset.loading.episodes import part_frames
 from components.dataset.loading.loader import Loader
 from components.dataset.loading.settings import LoaderSettings
 from components.dataset.parts import Part
@@ -44,7 +43,7 @@ class Side:
 
     def table(self, columns: Sequence[str]) -> pd.DataFrame:
         """Rows of the table of episodes, in the order of a loader."""
-        tables = [part.dataset.table(columns).take(rows_of(part)).to_pandas() for part in self.parts]
+        tables = [part.dataset.table(columns).take(part.rows).to_pandas() for part in self.parts]
         return pd.concat(tables, ignore_index=True)
 
 
@@ -68,9 +67,4 @@ def make_side(parts: tuple[Part, ...], cache: Path, *, limit_bytes: int, epochs:
 
 def windows_of(parts: Sequence[Part]) -> int:
     """One window a frame."""
-    return sum(int(part.dataset.lengths[rows_of(part)].sum()) for part in parts)
-
-
-def rows_of(part: Part) -> npt.NDArray[np.int64]:
-    """Places [n] of the part's episodes in the tables of its dataset."""
-    return np.searchsorted(part.dataset.indices, part.indices)
+    return sum(map(part_frames, parts))

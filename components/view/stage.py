@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from components.core.files import replace_dir
 from components.core.params import Params
-from components.core.workspace import Workspace
+from components.core.workspace import Workspace, beside
 from components.dataset.parts import parts_of
 from components.view.card import write_card
 
 
-def card_folder(dataset: Path) -> Path:
-    """Where the card of a dataset goes by default."""
-    return dataset.with_name(f"{dataset.name}-card")
-
-
 def run(workspace: Workspace, params: Params) -> None:
     """Writes the card of the workspace's dataset anew."""
-    with replace_dir(card_folder(workspace.dataset)) as folder:
+    with replace_dir(beside(workspace.dataset, "card")) as folder:
         parts = parts_of(workspace.dataset)
         write_card(parts, folder, name=workspace.dataset.name, verdicts=workspace.checks / "verdicts.parquet")

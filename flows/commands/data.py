@@ -160,7 +160,7 @@ def check(
     """Judge every episode of a dataset; exit 1 where the dataset as a whole does not pass."""
     from components.checks.check import check_dataset
     from components.core.params import load_params
-    from components.core.workspace import find_workspace
+    from components.core.workspace import beside, find_workspace
     from flows.output import emit, results_only
 
     with results_only() as stdout:
@@ -169,7 +169,7 @@ def check(
         # Great Expectations takes absolute folders only.
         dataset = None if dataset is None else dataset.absolute()
         out = None if out is None else out.absolute()
-        target = out or (workspace.checks if dataset is None else dataset.with_name(f"{dataset.name}-checks"))
+        target = out or (workspace.checks if dataset is None else beside(dataset, "checks"))
         docs = workspace.check_docs if out is None and dataset is None else target.with_name(f"{target.name}-docs")
         report = check_dataset(dataset or workspace.dataset, target, docs, params)
         text = f"{report['episodes']} episodes, {len(report['failed'])} set aside\n"

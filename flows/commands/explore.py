@@ -89,6 +89,7 @@ def card(
     json: Json = False,
 ) -> None:
     """Write what a dataset holds and what it lacks: counts, rights, coverage, duplicates, charts and pictures."""
+    from components.core.workspace import beside
     from components.dataset.select import select as select_parts
     from components.view.card import write_card
     from flows.output import emit, results_only
@@ -98,7 +99,7 @@ def card(
         known = judged(dataset, parts, verdicts)
         if where is not None:
             parts = select_parts(parts, where, known.path, unjudged=known.reason)
-        folder = out or dataset.absolute().with_name(f"{dataset.absolute().name}-card")
+        folder = out or beside(dataset.absolute(), "card")
         made = write_card(parts, folder, name=dataset.absolute().name, verdicts=known.path, where=where or "")
         value = {"markdown": str(made.markdown), "html": str(made.html), "facts": made.facts}
         emit(stdout, value, as_json=json, text=f"{made.markdown}\n{made.html}")
@@ -115,6 +116,7 @@ def view(
     json: Json = False,
 ) -> None:
     """Show one episode: a page for any browser, and a recording for the Rerun viewer."""
+    from components.core.workspace import beside
     from components.view.find import find_episode
     from components.view.view import view as write_view
     from flows.output import emit, results_only
@@ -123,7 +125,7 @@ def view(
         parts = _parts(dataset, at)
         known = judged(dataset, parts, verdicts)
         chosen = find_episode(parts, episode, where=str(dataset), verdicts=known.path)
-        folder = out or dataset.absolute().with_name(f"{dataset.absolute().name}-views") / chosen.episode_id[:_ID]
+        folder = out or beside(dataset.absolute(), "views") / chosen.episode_id[:_ID]
         made = write_view(chosen, folder)
         value = {
             "episode_id": chosen.episode_id,

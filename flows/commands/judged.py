@@ -56,14 +56,14 @@ def judged(dataset: Path, parts: Sequence[Part], given: Path | None) -> Judged:
 def _folders(dataset: Path) -> list[Path]:
     """That of the workspace for its own dataset, and that beside the dataset."""
     from components.core.errors import UsageError
-    from components.core.workspace import find_workspace
+    from components.core.workspace import beside, find_workspace
 
-    beside = dataset.absolute().with_name(f"{dataset.absolute().name}-checks")
+    own = beside(dataset.absolute(), "checks")
     try:
         workspace = find_workspace()
     except UsageError:
-        return [beside]
-    return [workspace.checks, beside] if dataset.resolve() == workspace.dataset.resolve() else [beside]
+        return [own]
+    return [workspace.checks, own] if dataset.resolve() == workspace.dataset.resolve() else [own]
 
 
 def _stale(folder: Path, digest: str) -> str:

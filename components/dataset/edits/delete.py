@@ -14,14 +14,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.core.errors import DatasetError, UsageError
+from components.core.workspace import beside
 from components.dataset import layout
-from components.dataset.close import stage_metadata
 from components.dataset.commit import STAGED, publish, recover, resolve, stage_removal
 from components.dataset.edits.choose import full_ids
 from components.dataset.edits.plan import FileEdit, Places, file_edits
 from components.dataset.edits.rest import subtract_episodes
 from components.dataset.edits.rewrite import write_sketches, write_successor
-from components.dataset.edits.sources import counts_after, remaining_tasks, stage_calibrations, stage_sources
+from components.dataset.edits.sources import remaining_tasks, stage_calibrations, stage_edited, stage_sources
 from components.dataset.edits.tombstones import rewrite_metadata
 from components.dataset.loading.cache_room import purge
 from components.dataset.lock import lock_path, writing
@@ -111,15 +111,16 @@ def _deletion(places: Places, edits: Sequence[FileEdit]) -> Deletion:
     ids = dataset.table(["episode_id"])["episode_id"].filter(pa.array(places.doomed)).to_pylist()
     replaced = {edit.old_name: edit.new_name or "" for edit in edits}
     files = {name: resolve(dataset.root, name) for name in replaced}
-    folder, name = dataset.root.resolve().parent, dataset.root.resolve().name
-    shown = [f"{name}-views/{one[:12]}" for one in ids] + [f"{name}-{made}" for made in ("card", "checks")]
+    home = dataset.root.resolve()
+    hidden = home.parent.glob(f".{home.name}.*")
+    shown = [beside(home, "views") / one[:12] for one in ids] + [beside(home, made) for made in ("card", "checks")]
     return Deletion(
         episodes=tuple(ids),
         frames=int(dataset.lengths[places.doomed].sum()),
         replaced=replaced,
         linked=tuple(name for name, path in files.items() if path.exists() and path.stat().st_nlink > 1),
-        beside=tuple(sorted(path.name for path in folder.glob(f".{name}.*") if path != lock_path(dataset.root))),
-        shown=tuple(one for one in shown if (folder / one).exists()),
+        beside=tuple(sorted(path.name for path in hidden if path != lock_path(dataset.root))),
+        shown=tuple(one.relative_to(home.parent).as_posix() for one in shown if one.exists()),
     )
 
 
@@ -139,18 +140,7 @@ def _stage(before: Places, after: Places, deletion: Deletion, reason: str) -> st
     totals.frames -= deletion.frames
     totals.tasks = remaining_tasks(totals.tasks, dataset, doomed)
     totals.own_episodes = after.table()
-    record = dataset.record
-    return stage_metadata(
-        root,
-        embodiment=dataset.embodiment,
-        fps=dataset.fps,
-        video=record.attrs["video"],
-        features=dataset.features,
-        totals=totals,
-        inputs=record.inputs,
-        params=record.params,
-        counts=counts_after(dataset, totals.episodes, doubles),
-    )
+    return stage_edited(dataset, totals, doubles)
 
 
 def _stage_sketches(places: Places) -> list[str]:

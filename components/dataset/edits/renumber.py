@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.dataset import layout
-from components.dataset.close import stage_metadata, write_table
+from components.dataset.close import write_table
 from components.dataset.columns import place_columns, stats_row
 from components.dataset.commit import STAGED, publish, recover, resolve, stage_removal
 from components.dataset.edits.plan import Places, Rows
+from components.dataset.edits.sources import stage_edited
 from components.dataset.lock import writing
 from components.dataset.manifest import require_tree
 from components.dataset.reader import Dataset
@@ -137,20 +138,9 @@ class _Numbering:
 
     def stage_rest(self) -> str:
         """The index and all that counts; returns the digest."""
-        dataset, record = self.dataset, self.dataset.record
+        dataset = self.dataset
         self.places.columns |= {"episode_index": self.numbers, "dataset_from_index": self.starts}
         totals = totals_of(dataset)
         totals.next_episode, totals.next_frame = len(dataset), int(dataset.lengths.sum())
         totals.own_episodes = self.places.table()
-        counts = {name: n for name, n in record.counts.items() if name not in ("episodes", "frames")}
-        return stage_metadata(
-            dataset.root,
-            embodiment=dataset.embodiment,
-            fps=dataset.fps,
-            video=record.attrs["video"],
-            features=dataset.features,
-            totals=totals,
-            inputs=record.inputs,
-            params=record.params,
-            counts=counts,
-        )
+        return stage_edited(dataset, totals)

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 
 from components.core.files import read_json, read_lines, write_bytes, write_json
 from components.dataset import layout
-from components.dataset.close import write_table
+from components.dataset.close import stage_metadata, write_table
 from components.dataset.commit import resolve
 from components.dataset.deleted import DELETED, OWN_DELETED, OWN_QUARANTINE, deleted_lines, read_deleted
 from components.dataset.opening import read_table
 from components.dataset.reader import Dataset
+from components.dataset.totals import Totals
 
 
 def stage_sources(dataset: Dataset, ids: Collection[str], reason: str, staged: Path) -> int:
@@ -40,7 +41,23 @@ def stage_sources(dataset: Dataset, ids: Collection[str], reason: str, staged: P
     return len(doubles)
 
 
-def counts_after(dataset: Dataset, episodes: int, doubles: int) -> dict[str, float]:
+def stage_edited(dataset: Dataset, totals: Totals, doubles: int = 0) -> str:
+    """The metadata of an edited dataset; returns the digest. `doubles`: sources that are quarantined no longer."""
+    record = dataset.record
+    return stage_metadata(
+        dataset.root,
+        embodiment=dataset.embodiment,
+        fps=dataset.fps,
+        video=record.attrs["video"],
+        features=dataset.features,
+        totals=totals,
+        inputs=record.inputs,
+        params=record.params,
+        counts=_counts_after(dataset, totals.episodes, doubles),
+    )
+
+
+def _counts_after(dataset: Dataset, episodes: int, doubles: int) -> dict[str, float]:
     """What the record counts beside episodes and frames."""
     counts = {name: n for name, n in dataset.record.counts.items() if name not in ("episodes", "frames")}
     if {"episodes_in", "quarantined"} <= counts.keys():

@@ -83,13 +83,13 @@ def part_frames(part: Part) -> int:
 
 def part_lengths(part: Part) -> npt.NDArray[np.int64]:
     """Frames of each episode of a part, in its order."""
-    return part.dataset.lengths[np.searchsorted(part.dataset.indices, part.indices)].astype(np.int64)
+    return part.dataset.lengths[part.rows].astype(np.int64)
 
 
 def episodes_sha256(part: Part) -> str:
     """Hash of which episodes a part has, whatever their numbers."""
     ids = part.dataset.table(["episode_id"])["episode_id"].combine_chunks().cast(pa.string())
-    chosen = ids.take(np.searchsorted(part.dataset.indices, part.indices))
+    chosen = ids.take(part.rows)
     # The texts of an array lie one after the other; as Python strings a million of them would cost a second.
     offsets = np.frombuffer(chosen.buffers()[1], np.int32)[chosen.offset : chosen.offset + len(chosen) + 1]
     return hashlib.sha256(memoryview(chosen.buffers()[2])[offsets[0] : offsets[-1]]).hexdigest()
@@ -98,6 +98,6 @@ def episodes_sha256(part: Part) -> str:
 def _instructions(part: Part) -> tuple[list[str], npt.NDArray[np.int64]]:
     """The distinct instructions of a part, and which of them [n] each of its episodes has."""
     column = part.dataset.table(["instruction"])["instruction"].combine_chunks()
-    rows = np.searchsorted(part.dataset.indices, part.indices)
+    rows = part.rows
     encoded = column.take(rows).cast(pa.string()).dictionary_encode()
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import h5py
 
 from components.core.errors import FormatError
@@ -15,9 +12,11 @@ from components.formats.carried import (
     EPISODE_ID,
     KEY,
     Carried,
+    OwnEpisode,
     calibration_from,
     carried_from,
     carried_id,
+    mapping_or_problem,
 )
 from components.formats.hdf5.dialect import Scene
 from components.formats.hdf5.file import find
@@ -25,26 +24,12 @@ from components.formats.hdf5.values import attribute_text, dataset_texts, number
 from components.formats.mapping import CONSTANT_KEYS, Mapping
 
 
-@dataclass(frozen=True)
-class OwnDemo:
-    """`words`: exactly as they were written, notes included."""
-
-    words: dict[str, str]
-    calibration: dict[str, Any]
-    carried_id: str
-
-
 def own_mapping(root: h5py.File, problems: list[FormatError], *, where: str) -> Mapping | None:
     """The mapping of a file that gripline wrote. Where what it says is damaged, it is read as anybody's."""
-    try:
-        carried = _carried(root, where)
-    except FormatError as error:
-        problems.append(error)
-        return None
-    return carried.mapping if carried else None
+    return mapping_or_problem(lambda: _carried(root, where), problems)
 
 
-def own_demo(scene: Scene) -> OwnDemo | None:
+def own_demo(scene: Scene) -> OwnEpisode | None:
     """What a demo carries, None in a file of somebody else's. Raises `FormatError` (bad_metadata, bad_dataset ...)."""
     try:
         carried = _carried(scene.root, scene.where)
@@ -64,7 +49,7 @@ def own_demo(scene: Scene) -> OwnDemo | None:
     said = {name: words[name] for name in CONSTANT_KEYS if words[name]}
     texts = dataset_texts(scene.group, CALIBRATION, where=scene.where)
     calibration = calibration_from(texts[0] if texts else "", where=scene.where)
-    return OwnDemo(said if kept else said | DROPPED, calibration, kept)
+    return OwnEpisode(said if kept else said | DROPPED, calibration, kept)
 
 
 def _carried(root: h5py.File, where: str) -> Carried | None:

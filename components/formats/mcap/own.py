@@ -22,6 +22,7 @@ from components.formats.carried import (
     calibration_from,
     carried_from,
     carried_id,
+    mapping_or_problem,
 )
 from components.formats.mapping import Mapping
 from components.formats.mcap.pictures import COMPRESSED, RAW
@@ -67,12 +68,7 @@ def own_metadata(paths: Sequence[Path], *, where: str) -> dict[str, str]:
 
 def own_mapping(own: Words[str, str], problems: list[FormatError], *, where: str) -> Mapping | None:
     """The mapping of a file that gripline wrote. Where what it says is damaged, it is read as anybody's."""
-    try:
-        carried = _carried(own, where)
-    except FormatError as error:
-        problems.append(error)
-        return None
-    return carried.mapping if carried else None
+    return mapping_or_problem(lambda: _carried(own, where), problems)
 
 
 def seal_for(own: Words[str, str], *, where: str) -> Seal | None:

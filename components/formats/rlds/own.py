@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Words
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from components.formats.carried import (
     DROPPED,
     KEY,
     Carried,
+    OwnEpisode,
     calibration_from,
     carried_from,
     carried_id,
+    mapping_or_problem,
 )
 from components.formats.mapping import Mapping
 from components.formats.rlds.example import Values, parse_example
@@ -28,15 +30,6 @@ from components.formats.rlds.tfrecord import Span, payload
 
 INSTRUCTION = "language_instruction"
 _OWN = METADATA + KEY
-
-
-@dataclass(frozen=True)
-class OwnRecord:
-    """`words`: exactly as they were written, notes included."""
-
-    words: dict[str, str]
-    calibration: dict[str, Any]
-    carried_id: str
 
 
 def own_mapping(
@@ -52,16 +45,11 @@ def own_mapping(
         except FormatError:
             # What is wrong with one record is said when it is read.
             continue
-        try:
-            carried = _carried(values, where)
-        except FormatError as error:
-            problems.append(error)
-            return None
-        return carried.mapping if carried else None
+        return mapping_or_problem(partial(_carried, values, where), problems)
     return None
 
 
-def own_record(values: Words[str, Values], *, where: str) -> OwnRecord | None:
+def own_record(values: Words[str, Values], *, where: str) -> OwnEpisode | None:
     """What a record carries, None for one of somebody else's. Raises `FormatError` (bad_metadata)."""
     try:
         carried = _carried(values, where)
@@ -75,7 +63,7 @@ def own_record(values: Words[str, Values], *, where: str) -> OwnRecord | None:
     words["instruction"] = _text(values.get(STEPS + INSTRUCTION, []))
     kept = carried_id(words, {name: as_column(values[name]) for name in carried.columns if name in values})
     calibration = calibration_from(words.get(CALIBRATION, ""), where=where)
-    return OwnRecord(words if kept else words | DROPPED, calibration, kept)
+    return OwnEpisode(words if kept else words | DROPPED, calibration, kept)
 
 
 def as_column(found: Values) -> npt.NDArray[Any]:
