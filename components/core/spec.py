@@ -52,7 +52,8 @@ class StateGroup:
     """A run of state dimensions, cut from stream `stream` of a recording as `ActionGroup` is.
 
     `interpolate`: how values between samples come about, one of `INTERPOLATIONS`; slerp is for quaternions alone.
-    `gripper_open`, `gripper_closed`: as in `ActionGroup`.
+    `gripper_open`, `gripper_closed`: as in `ActionGroup`. `low`, `high`: what the robot can reach, per dimension, for
+    the checks; where absent, the limits of absolute commands of the same names.
     """
 
     name: str
@@ -63,8 +64,15 @@ class StateGroup:
     rotation: str = ""
     gripper_open: float | None = None
     gripper_closed: float | None = None
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.low or self.high:
+            if not len(self.names) == len(self.low) == len(self.high):
+                raise ContractError(f"state group {self.name!r}: names, low and high differ in length")
+            if any(low >= high for low, high in zip(self.low, self.high, strict=True)):
+                raise ContractError(f"state group {self.name!r}: a limit low is not below its high")
         _require_one_of(f"state group {self.name!r}: interpolate", self.interpolate, INTERPOLATIONS)
         _require_rotation(f"state group {self.name!r}", self.rotation, self.names)
         _require_gripper(f"state group {self.name!r}", self.gripper_open, self.gripper_closed)
@@ -216,7 +224,8 @@ def _first_difference(left: Any, right: Any, path: str) -> tuple[str, Any, Any] 
 
 
 # The simulated cell: a Sawyer arm moved by a mocap target. One action step moves the target by at most 1 cm for each of
-# the four physics frames of a control step; the gripper dimension is an effort, positive closes.
+# the four physics frames of a control step; the gripper dimension is an effort, positive closes. Joint limits: Sawyer's
+# URDF, Rethink Robotics.
 SAWYER_CELL = Embodiment(
     name="sawyer-cell",
     observation=ObservationSpec(
@@ -224,9 +233,26 @@ SAWYER_CELL = Embodiment(
         image_px=96,
         state=(
             StateGroup("hand", ("hand_x", "hand_y", "hand_z"), "m", "hand"),
-            StateGroup("gripper", ("gripper_opening",), "normalised", "gripper", interpolate="previous"),
+            StateGroup(
+                "gripper",
+                ("gripper_opening",),
+                "normalised",
+                "gripper",
+                interpolate="previous",
+                gripper_open=1.0,
+                gripper_closed=0.0,
+            ),
         ),
-        kept=(StateGroup("joints", tuple(f"joint_{number}" for number in range(7)), "rad", "joints"),),
+        kept=(
+            StateGroup(
+                "joints",
+                tuple(f"joint_{number}" for number in range(7)),
+                "rad",
+                "joints",
+                low=(-3.0503, -3.8095, -3.0426, -3.0439, -2.9761, -2.9761, -4.7124),
+                high=(3.0503, 2.2736, 3.0426, 3.0439, 2.9761, 2.9761, 4.7124),
+            ),
+        ),
     ),
     action=ActionSpec(
         groups=(

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.core.figures import Figure
 from components.core.files import write_text
+from components.core.page import plotly_js, render, script_json
 from components.dataset.episode_table import read_verdicts
 from components.dataset.outside import require_place
 from components.dataset.parts import Part
+from components.dataset.pictures import data_uri
 from components.view.card_text import Section, sections
-from components.view.charts import Figure, charts
+from components.view.charts import charts
 from components.view.facts import facts
 from components.view.markdown import as_html, escape
-from components.view.page import plotly_js, render, script_json
-from components.view.pictures import data_uri
 from components.view.samples import Sample, samples
 
 
@@ -72,5 +73,11 @@ def _html(
         for sample in pictures
     ]
     return render(
-        "card.html.j2", title=title, sections=blocks, samples=seen, charts=script_json(shown), plotly=plotly_js()
+        "components.view",
+        "card.html.j2",
+        title=title,
+        sections=blocks,
+        samples=seen,
+        charts=script_json(shown),
+        plotly=plotly_js(),
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from components.core.figures import numbers, thinned
+from components.core.page import plotly_js, render, script_json
+from components.dataset.pictures import data_uri
 from components.view.find import Chosen
-from components.view.page import plotly_js, render, script_json
-from components.view.pictures import data_uri
 from components.view.signals import Signals
 
 # Pictures of one camera in the page, and points of one line; longer episodes are thinned.
@@ -25,21 +25,22 @@ def page(chosen: Chosen, signals: Signals, jpegs: Mapping[str, Sequence[bytes]])
     told = {
         "fps": chosen.dataset.fps,
         "ticks": thinned(length, MOST_FRAMES).tolist(),
-        "time_s": _numbers(signals.time_s, 4),
+        "time_s": numbers(signals.time_s, 4),
         "cameras": {camera: [data_uri(data) for data in pictures] for camera, pictures in jpegs.items()},
-        "point_time_s": _numbers(signals.time_s[points], 4),
+        "point_time_s": numbers(signals.time_s[points], 4),
         "groups": [
             {
                 "path": group.path,
                 "units": group.units,
                 "names": list(group.names),
-                "values": [_numbers(column, None) for column in np.asarray(group.values)[points].T],
+                "values": [numbers(column) for column in np.asarray(group.values)[points].T],
             }
             for group in signals.groups
         ],
         "control": signals.spans(),
     }
     return render(
+        "components.view",
         "episode.html.j2",
         title=f"Episode {chosen.index}",
         task=chosen.row["task"],
@@ -53,17 +54,6 @@ def page(chosen: Chosen, signals: Signals, jpegs: Mapping[str, Sequence[bytes]])
         told=script_json(told),
         plotly=plotly_js(),
     )
-
-
-def thinned(length: int, most: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Ticks, at most `most`, evenly from the first to the last."""
-    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))
-
-
-def _numbers(values: Any, digits: int | None) -> list[float | None]:
-    """Plain numbers, null where one is not finite; float32 with the digits that tell it from its neighbours."""
-    exact = [float(str(value)) if np.isfinite(value) else None for value in np.asarray(values)]
-    return exact if digits is None else [None if value is None else round(value, digits) for value in exact]
 
 
 def _rows(chosen: Chosen, signals: Signals) -> list[tuple[str, str]]:

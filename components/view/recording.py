@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.core.files import fsync
+from components.dataset.pictures import depth_frames
 from components.view.find import Chosen
-from components.view.pictures import depth_frames
 from components.view.signals import Signals
 
 if TYPE_CHECKING:

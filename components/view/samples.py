@@ -10,7 +10,7 @@ import pyarrow as pa
 from components.dataset.episode_table import episodes_of, query
 from components.dataset.members import Elsewhere
 from components.dataset.parts import Part
-from components.view.pictures import frame, jpeg
+from components.dataset.pictures import frame, jpeg
 
 MOST_TASKS = 6
 _WIDEST_PX = 240

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.core.figures import thinned
 from components.core.files import write_text
 from components.dataset.outside import require_place
-from components.view.episode_page import MOST_FRAMES, page, thinned
+from components.dataset.pictures import depth_frames, frames, grey, jpeg
+from components.view.episode_page import MOST_FRAMES, page
 from components.view.find import Chosen
-from components.view.pictures import depth_frames, frames, grey, jpeg
 from components.view.recording import write_recording
 from components.view.signals import read_signals
 

@@ -96,7 +96,7 @@ def test_a_file_without_weights_or_cut_short_is_refused(tmp_path: Path, hand_mad
 
 
 @given(data=st.binary(max_size=64))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_end_in_a_count_or_a_bundle_error(tmp_path: Path, data: bytes):
     path = tmp_path / "policy.onnx"
     path.write_bytes(data)

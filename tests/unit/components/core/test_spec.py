@@ -129,3 +129,28 @@ def test_state_names_and_units_lie_side_by_side() -> None:
     seen = SAWYER_CELL.observation
     assert seen.state_names == ("hand_x", "hand_y", "hand_z", "gripper_opening")
     assert seen.state_units == ("m", "m", "m", "normalised")
+
+
+def reach(**limits: tuple[float, ...]) -> StateGroup:
+    return StateGroup("joints", ("j1", "j2"), "rad", "joints", **limits)  # type: ignore[arg-type]
+
+
+def test_a_state_group_may_say_what_the_robot_can_reach() -> None:
+    group = reach(low=(-1.0, -2.0), high=(1.0, 2.0))
+    body = replace(SAWYER_CELL, observation=replace(SAWYER_CELL.observation, kept=(group,)))
+    assert embodiment_from_dict(json.loads(json.dumps(body.as_dict()))).observation.kept == (group,)
+    assert (reach().low, reach().high) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"low": (-1.0, -2.0)}, "names, low and high differ in length"),
+        ({"high": (1.0, 2.0)}, "names, low and high differ in length"),
+        ({"low": (-1.0,), "high": (1.0,)}, "names, low and high differ in length"),
+        ({"low": (-1.0, 2.0), "high": (1.0, 2.0)}, "a limit low is not below its high"),
+    ],
+)
+def test_limits_of_a_state_group_are_for_every_dimension(limits: dict[str, tuple[float, ...]], said: str) -> None:
+    with pytest.raises(ContractError, match=f"state group 'joints': {said}"):
+        reach(**limits)

@@ -31,12 +31,15 @@ def parts(tree: Path) -> list[Part]:
 def verdicts(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Episode 1 is set aside, the last has no verdict; the rows lie in an order of their own."""
     ids = Dataset.open(tree).table(["episode_id"])["episode_id"].to_pylist()
+    qualities = (0.1, 0.2, None, 0.9)
     rows = [
         {"episode_id": name, "verdict": "quarantined" if at == 1 else "accepted", "codes": ["idle"] if at == 1 else []}
+        | {"quality": qualities[at]}
         for at, name in enumerate(ids[:4])
     ]
     path = tmp_path_factory.mktemp("checks") / "verdicts.parquet"
-    schema = pa.schema([("episode_id", pa.string()), ("verdict", pa.string()), ("codes", pa.list_(pa.string()))])
+    columns = {"verdict": pa.string(), "codes": pa.list_(pa.string()), "quality": pa.float64()}
+    schema = pa.schema({"episode_id": pa.string(), **columns})
     pq.write_table(pa.Table.from_pylist(rows[::-1], schema=schema), path)
     return path
 
@@ -72,6 +75,9 @@ def test_a_condition_picks_episodes(parts: list[Part], where: str, expected: lis
         ("'idle' in codes", [1]),
         ("array_to_string(codes, ',') like 'id%'", [1]),
         ("verdict is null", [4]),
+        ("quality < 0.2", [0]),
+        ("quality >= 0.2 and verdict = 'accepted'", [3]),
+        ("quality is null", [2, 4]),
     ],
 )
 def test_verdicts_are_joined_by_episode(parts: list[Part], verdicts: Path, where: str, expected: list[int]) -> None:
@@ -155,6 +161,7 @@ def _as_dictionaries(table: pa.Table) -> pa.Table:
         ("lowercase(task) = 'x'", r"no function 'lowercase'. Did you mean '\w+'\?"),
         ("length = 'long'", "Could not convert string 'long'"),
         ("task", "Could not convert|cannot be cast|BOOL"),
+        ("quality > 0.5", "verdict is not known here. Name verdicts.parquet with --verdicts"),
         ("verdict = 'accepted'", "verdict is not known here. Name verdicts.parquet with --verdicts"),
     ],
 )
@@ -178,6 +185,14 @@ def test_nothing_left_says_what_each_condition_leaves(parts: list[Part]) -> None
 def test_why_there_are_no_verdicts_is_said(parts: list[Part]) -> None:
     with pytest.raises(UsageError, match=r"they are older\. Name verdicts.parquet with --verdicts"):
         select(parts, "verdict = 'accepted'", unjudged="they are older")
+
+
+def test_older_verdicts_have_no_quality(parts: list[Part], verdicts: Path, tmp_path: Path) -> None:
+    older = tmp_path / "verdicts.parquet"
+    pq.write_table(pq.read_table(verdicts).drop_columns(["quality"]), older)
+    assert numbers(select(parts, "quality is null and verdict = 'accepted'", older)) == [0, 2, 3]
+    with pytest.raises(NothingSelected, match="none of 5 episodes fits 'quality >= 0'"):
+        select(parts, "quality >= 0", older)
 
 
 def _twice(path: Path) -> None:

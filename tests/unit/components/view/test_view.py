@@ -19,7 +19,6 @@ from PIL import Image
 from components.core.errors import DatasetError, UsageError
 from components.dataset.parts import Part, parts_of
 from components.view import episode_page
-from components.view.episode_page import thinned
 from components.view.find import Chosen, find_episode
 from components.view.recording import write_recording
 from components.view.signals import read_signals
@@ -106,15 +105,6 @@ def test_a_long_episode_is_thinned_and_says_so(chosen: Chosen, tmp_path: Path, m
     assert len(told["cameras"]["fixed"]) == 5
     assert len(told["groups"][0]["values"][0]) == len(told["point_time_s"]) == 8
     assert "Every picture stands for several frames" in html
-
-
-@pytest.mark.parametrize(("length", "most"), [(1, 5), (5, 5), (6, 5), (1000, 7), (2, 1)])
-def test_thinning_keeps_the_first_and_the_order(length: int, most: int) -> None:
-    ticks = thinned(length, most)
-    assert len(ticks) == min(length, most)
-    assert (np.diff(ticks) > 0).all()
-    assert ticks[0] == 0
-    assert most == 1 or ticks[-1] == length - 1
 
 
 def chunks(path: Path) -> dict[str, list[pa.RecordBatch]]:

@@ -6,9 +6,14 @@ import json
 from importlib.resources import files
 from typing import Any
 
+_OWN = "components.core"
 
-def render(template: str, **values: Any) -> str:
-    """A page from `templates/`; text is escaped, `values` that are a `Markup` are not."""
+
+def render(package: str, template: str, **values: Any) -> str:
+    """A page from `templates/` of a package; text is escaped, `values` that are a `Markup` are not.
+
+    What all pages share is `base.html.j2`, which lies in `templates/` here.
+    """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
@@ -16,9 +21,14 @@ def render(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        loader=FunctionLoader(lambda name: (files("components.view") / "templates" / name).read_text()),
+        loader=FunctionLoader(lambda name: _source(package, name)),
     )
     return environment.get_template(template).render(**values)
+
+
+def _source(package: str, name: str) -> str | None:
+    places = (files(owner) / "templates" / name for owner in (package, _OWN))
+    return next((place.read_text() for place in places if place.is_file()), None)
 
 
 def script_json(value: Any) -> Any:

@@ -2,27 +2,28 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from components.dataset.parts import Part
-from components.view import pictures
-from components.view.pictures import data_uri, frame, frames, grey, jpeg
+from components.dataset import pictures
+from components.dataset.pictures import data_uri, frame, frames, grey, jpeg
+from components.dataset.reader import Dataset
 
 
 @pytest.mark.parametrize("block", [1, 7, 64])
 def test_frames_are_those_of_the_dataset_however_many_are_decoded_at_once(
-    parts: list[Part], monkeypatch: pytest.MonkeyPatch, block: int
+    tree: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     monkeypatch.setattr(pictures, "_BLOCK", block)
-    dataset = parts[0].dataset
+    dataset = Dataset.open(tree)
     np.testing.assert_array_equal(np.stack(list(frames(dataset, 4, "wrist"))), dataset.images(4, "wrist"))
 
 
-def test_one_frame_is_that_of_its_tick(parts: list[Part]) -> None:
-    dataset = parts[0].dataset
+def test_one_frame_is_that_of_its_tick(tree: Path) -> None:
+    dataset = Dataset.open(tree)
     np.testing.assert_array_equal(frame(dataset, 4, "fixed", 17), dataset.images(4, "fixed")[17])
 
 
