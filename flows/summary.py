@@ -42,6 +42,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _places(workspace: Workspace, releases: list[dict[str, Any]]) -> dict[str, str]:
     places = {
         "everything on one page": workspace.reports / "index.html",
+        "report of the checks": workspace.checks / "report.html",
         "Data Docs": workspace.check_docs / "index.html",
         "contact sheet of episodes": workspace.checks / "contact_sheet.png",
         "success in closed loop": workspace.evaluation / "success.png",
@@ -133,6 +134,7 @@ def links_page(workspace: Workspace, links: dict[str, str]) -> str:
 
     known = {
         "Last run": workspace.reports / "index.html",
+        "Report of the checks": workspace.checks / "report.html",
         "Data Docs": workspace.check_docs / "index.html",
         "Contact sheet": workspace.checks / "contact_sheet.png",
         "Card of the dataset": card_page(workspace),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from components.checks.table import records
+from components.checks.records import records
 from components.checks.verdicts import Verdicts
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ _TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 _TIME = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
 # The time of the run, in the time zone of the machine.
-_SHOWN_TIME = re.compile(r"\b(?:1999-12-31|2000-01-0[12])[ T]\d\d:\d\d:\d\d(?:Z| [A-Z]{2,5}\b| [+-]\d\d(?::?\d\d)?)?")
+_SHOWN_TIME = re.compile(r"\b(?:1999-12-31|2000-01-0[12])[ T]\d\d:\d\d:\d\d(?:Z| [A-Z]{2,5}\b| ?[+-]\d\d(?::?\d\d)?)?")
 # The logo is fetched from a server of the makers, with a time and the id of the context in its address.
 _LOGO = re.compile(r'<img\s[^>]*src="https://great-expectations-web-assets[^>]*>', re.DOTALL)
 
@@ -26,6 +26,7 @@ def make_stable(site: Path) -> None:
 
 
 def stable_page(text: str) -> str:
+    """A page, or a result as JSON, without what differs between two runs."""
     numbers: dict[str, str] = {}
 
     def numbered(match: re.Match[str]) -> str:

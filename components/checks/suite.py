@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from components.checks.codes import CHECKS, CODES, Rule, Severity
+from components.checks.codes import CODES, PHRASINGS, Rule, Severity, rules
 from components.core.errors import ParamsError
 from components.core.files import digest_json
 from components.core.params import Checks
 
-# Limits of the dataset as a whole, by the param that sets them.
-MIN_EPISODES = "min_episodes_per_task"
+# Limits of the dataset as a whole; see `limits.py`.
 MAX_QUARANTINED = "max_quarantined_share"
+MAX_DRIFT = "max_drift"
+LIMITS = (
+    *("min_episodes_per_task", "min_robots_per_task", "min_sites_per_task", PHRASINGS),
+    *("max_quarantined_share_of_robot", "max_quarantined_share_of_site"),
+    *(MAX_QUARANTINED, "min_scenes", "min_instructions", MAX_DRIFT),
+)
 
 
 @dataclass(frozen=True)
@@ -25,18 +30,21 @@ class Expectation:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
-def episode_suite(params: Checks) -> list[Expectation]:
-    """What every row of the episode table must fulfil. Raises `ParamsError` where params.warn names no check."""
-    unknown = sorted(set(params.warn) - set(CODES))
+def episode_suite(params: Checks, can: frozenset[str]) -> list[Expectation]:
+    """What every row of the episode table must fulfil; `can`: what can be judged of the robot.
+
+    Raises `ParamsError` where params.warn names no check.
+    """
+    unknown = sorted(set(params.warn) - set(CODES) - set(LIMITS))
     if unknown:
-        raise ParamsError(f"no check {', '.join(unknown)}", where="checks.warn", hint=f"Known: {', '.join(CODES)}")
+        known = ", ".join((*CODES, *LIMITS))
+        raise ParamsError(f"no check {', '.join(unknown)}", where="checks.warn", hint=f"Known: {known}")
     suite = []
-    for check in CHECKS:
-        severity: Severity = "warn" if check.code in params.warn else "error"
-        for rule in check.rules:
-            limit = bound(rule, params)
-            meta = {"code": check.code, "severity": severity, "limit": limit}
-            suite.append(_expectation(rule, limit, meta))
+    for check, rule in rules(can):
+        severity: Severity = "warn" if rule.warns or check.code in params.warn else "error"
+        limit = bound(rule, params)
+        meta = {"code": check.code, "severity": severity, "limit": limit}
+        suite.append(_expectation(rule, limit, meta))
     return suite
 
 
@@ -56,20 +64,6 @@ def _expectation(rule: Rule, limit: float | None, meta: dict[str, Any]) -> Expec
         "up_to": {"min_value": 0.0, "max_value": limit},
     }[rule.kind]
     return Expectation("expect_column_values_to_be_between", {"column": rule.column, **bounds}, meta)
-
-
-def task_suite(params: Checks) -> list[Expectation]:
-    """Over a table of one row per task, with the number of its accepted episodes."""
-    limit = float(params.min_episodes_per_task)
-    meta = {"code": MIN_EPISODES, "severity": "error", "limit": limit}
-    return [Expectation("expect_column_values_to_be_between", {"column": "accepted", "min_value": limit}, meta)]
-
-
-def verdict_suite(params: Checks) -> list[Expectation]:
-    """Over a table of one row per episode, with 1 where it is quarantined."""
-    limit = params.max_quarantined_share
-    meta = {"code": MAX_QUARANTINED, "severity": "error", "limit": limit}
-    return [Expectation("expect_column_mean_to_be_between", {"column": "quarantined", "max_value": limit}, meta)]
 
 
 def suite_digest(*suites: Sequence[Expectation]) -> str:

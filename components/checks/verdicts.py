@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from components.checks.codes import JUDGED, UNMEASURED
-from components.checks.suite import MAX_QUARANTINED, MIN_EPISODES, episode_suite, task_suite, verdict_suite
-from components.checks.table import records
+from components.checks.codes import UNMEASURED, rules
+from components.checks.limits import Limit, judge_limits
+from components.checks.records import records
+from components.checks.suite import episode_suite
 from components.core.errors import ComponentError
 from components.core.params import Checks
 
@@ -21,17 +22,15 @@ if TYPE_CHECKING:
 ACCEPTED = "accepted"
 QUARANTINED = "quarantined"
 
-VERDICTS_SCHEMA = pa.schema([("episode_id", pa.string()), ("verdict", pa.string()), ("codes", pa.list_(pa.string()))])
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A limit of the dataset as a whole, what was found, and whether it holds."""
-
-    name: str
-    value: float
-    limit: float
-    passed: bool
+VERDICTS_SCHEMA = pa.schema(
+    [
+        ("episode_id", pa.string()),
+        ("verdict", pa.string()),
+        ("codes", pa.list_(pa.string())),
+        # 0..1; null where it was not measured.
+        ("quality", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -44,22 +43,31 @@ class Verdicts:
 
     @property
     def passed(self) -> bool:
-        return all(limit.passed for limit in self.limits)
+        """No limit of severity error is broken."""
+        return all(limit.passed for limit in self.limits if limit.severity == "error")
+
+    @property
+    def accepted(self) -> list[bool]:
+        """Of every row of the table."""
+        return [self.verdict(episode_id) == ACCEPTED for episode_id in self.table["episode_id"]]
 
     def codes(self, episode_id: str, severity: str) -> list[str]:
-        """Codes of one severity that an episode broke, sorted."""
-        return sorted({e["code"] for e in self.evidence.get(episode_id, ()) if e["severity"] == severity})
+        """Codes of one severity that an episode broke, sorted; a code of which one rule sets it aside is no warning."""
+        broken = self.evidence.get(episode_id, ())
+        found = {level: {e["code"] for e in broken if e["severity"] == level} for level in ("error", "warn")}
+        return sorted(found[severity] if severity == "error" else found["warn"] - found["error"])
 
     def verdict(self, episode_id: str) -> str:
         return QUARANTINED if self.codes(episode_id, "error") else ACCEPTED
 
     def as_table(self) -> pa.Table:
         """verdicts.parquet: one row per episode in the order of the dataset; codes of either severity."""
-        rows = []
-        for episode_id in self.table["episode_id"]:
-            codes = {entry["code"] for entry in self.evidence.get(episode_id, ())}
-            rows.append({"episode_id": episode_id, "verdict": self.verdict(episode_id), "codes": sorted(codes)})
-        return pa.Table.from_pylist(rows, schema=VERDICTS_SCHEMA)
+        ids = self.table["episode_id"].tolist()
+        codes = [sorted({entry["code"] for entry in self.evidence.get(episode_id, ())}) for episode_id in ids]
+        # A NaN would be larger than every number to whoever asks by SQL.
+        quality = pa.array(self.table["quality"], from_pandas=True) if "quality" in self.table else pa.nulls(len(ids))
+        columns = [ids, [self.verdict(episode_id) for episode_id in ids], codes, quality.cast(pa.float64())]
+        return pa.table(dict(zip(VERDICTS_SCHEMA.names, columns, strict=True)), schema=VERDICTS_SCHEMA)
 
     def listed(self, severity: str) -> list[dict[str, Any]]:
         """The episodes that broke a check of this severity, with what there was to see."""
@@ -68,7 +76,7 @@ class Verdicts:
             codes = self.codes(row["episode_id"], severity)
             if codes:
                 identity = {name: row[name] for name in ("episode_id", "episode_index", "source_uri", "task")}
-                evidence = [e for e in self.evidence[row["episode_id"]] if e["severity"] == severity]
+                evidence = [e for e in self.evidence[row["episode_id"]] if e["code"] in codes]
                 found.append({**identity, "codes": codes, "evidence": evidence})
         return found
 
@@ -76,24 +84,31 @@ class Verdicts:
         return [asdict(limit) for limit in self.limits]
 
 
-def judge_dataset(table: pd.DataFrame, params: Checks, judge: Judge) -> Verdicts:
-    """Judges every episode of the table, and then the dataset that the accepted ones make."""
-    findings = judge.judge("episodes", count_unmeasured(table), episode_suite(params), index="episode_id")
+def judge_dataset(
+    table: pd.DataFrame,
+    params: Checks,
+    judge: Judge,
+    can: frozenset[str],
+    baseline: dict[str, Any] | None = None,
+) -> Verdicts:
+    """Judges every episode of the table, and then the dataset that the accepted ones make.
+
+    `can`: see `codes.NEEDS`; `baseline`: profile of the dataset that drift is measured against.
+    """
+    suite = episode_suite(params, can)
+    findings = judge.judge("episodes", count_unmeasured(table, can), suite, index="episode_id")
     verdicts = Verdicts(table, evidence_of(findings), [])
-    rejected = table["episode_id"].map(lambda episode: verdicts.verdict(episode) == QUARANTINED)
-    by_task = table.assign(accepted=(~rejected).astype("int64")).groupby("task")["accepted"].sum().reset_index()
-    per_task = judge.judge("tasks", by_task, task_suite(params), index="task")
-    outcome = pd.DataFrame({"episode_id": table["episode_id"], "quarantined": rejected.astype("float64")})
-    overall = judge.judge("dataset", outcome, verdict_suite(params), index="episode_id")
-    return Verdicts(table, verdicts.evidence, [*_task_limits(by_task, per_task[0]), _share_limit(overall[0])])
+    limits = judge_limits(table, verdicts.accepted, params, judge, baseline)
+    return Verdicts(table, verdicts.evidence, limits)
 
 
-def count_unmeasured(table: pd.DataFrame) -> pd.DataFrame:
+def count_unmeasured(table: pd.DataFrame, can: frozenset[str]) -> pd.DataFrame:
     """Adds how many of the judged columns are null in each row. Raises `ComponentError` where a column is missing."""
-    missing = sorted(set(JUDGED) - set(table.columns))
+    judged = [rule.column for _, rule in rules(can) if rule.column != UNMEASURED]
+    missing = sorted(set(judged) - set(table.columns))
     if missing:
         raise ComponentError(f"the episode table lacks {', '.join(missing)}")
-    return table.assign(**{UNMEASURED: table[list(JUDGED)].isna().sum(axis=1)})
+    return table.assign(**{UNMEASURED: table[judged].isna().sum(axis=1)})
 
 
 def evidence_of(findings: Sequence[Finding]) -> dict[str, list[dict[str, Any]]]:
@@ -106,19 +121,3 @@ def evidence_of(findings: Sequence[Finding]) -> dict[str, list[dict[str, Any]]]:
     return {
         episode_id: sorted(found[episode_id], key=lambda e: (e["code"], e["column"])) for episode_id in sorted(found)
     }
-
-
-def _task_limits(by_task: pd.DataFrame, finding: Finding) -> list[Limit]:
-    return [
-        Limit(
-            f"{MIN_EPISODES}:{row['task']}",
-            int(row["accepted"]),
-            finding.meta["limit"],
-            row["task"] not in finding.rows,
-        )
-        for row in records(by_task)
-    ]
-
-
-def _share_limit(finding: Finding) -> Limit:
-    return Limit(MAX_QUARANTINED, finding.observed or 0.0, finding.meta["limit"], finding.passed)

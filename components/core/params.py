@@ -62,26 +62,75 @@ class Ingest(Section):
 
 
 class Checks(Section):
-    """Thresholds of the data checks. An episode that breaks one with severity error is quarantined."""
+    """Thresholds of the data checks. An episode that breaks one with severity error is quarantined.
+
+    What says "usual" compares with the dataset itself, task by task, so that the numbers hold for any robot.
+    """
 
     min_frames: Positive
+    min_instruction_words: Positive
+    # Largest distance of the hand from where it began, in metres; and over what is usual in the task.
     idle_motion_m: Annotated[float, Field(ge=0)]
+    idle_motion_ratio: Share
+    # Share of an episode for which a stream may be gone, and of the pictures that may show nothing at all.
+    stream_gone_max: Share
+    even_share_max: Share
+    # Of the ticks in which the hand moves: those of the longest run of one picture, and of all other repeats.
     frozen_share_max: Share
+    repeated_share_max: Share
+    # Mean brightness, 0..255.
     black_level: Annotated[float, Field(ge=0)]
     black_share_max: Share
+    # Usual share of fine detail over that of the episode.
+    blur_max: Annotated[float, Field(ge=1)]
+    # Away from the usual brightness, in factors of two.
+    exposure_stops_max: Annotated[float, Field(gt=0)]
+    # Most that a camera may look more like another one than like itself: difference of two correlations.
+    camera_swap_max: Annotated[float, Field(ge=0, le=2)]
     dropped_share_max: Share
     clock_jitter_max: Annotated[float, Field(ge=0)]
-    state_jump_max_m: Annotated[float, Field(gt=0)]
-    # Largest change of the command from a tick to the next: Euclidean, over all dimensions.
-    action_jump_max: Annotated[float, Field(gt=0)]
-    # Ticks by which motion may follow its command.
-    action_lag_max_frames: Count
+    rate_tolerance: Share
     # Largest distance in time between a tick and a sample used for it that is no fault yet.
     misalignment_max_ms: Annotated[float, Field(gt=0)]
-    rate_tolerance: Share
+    # Ticks by which the lag from command to motion may differ from what is usual.
+    action_lag_max_frames: Count
+    # How far the command of a single tick may leave both its neighbours: Euclidean, in ranges of the commands.
+    action_leap_max: Annotated[float, Field(gt=0)]
+    # Largest step over the usual largest step, of any steady channel.
+    state_jump_max: Annotated[float, Field(ge=1)]
+    # Factor by which a channel may be larger or smaller than usual in start, place and motion alike.
+    unit_ratio_max: Annotated[float, Field(ge=1)]
+    # Share of an episode for which a channel may stand still longer than usual.
+    stuck_excess_max: Share
+    # Share of the way from what a gripper usually does to its opposite.
+    gripper_inverted_max: Annotated[float, Field(ge=0)]
+    # Share of motion and commands in the worst half of an episode that do not explain each other; and what is
+    # suspicious, less half of that share in the rest of the episode.
+    action_contradicted_max: Share
+    action_unexplained_max: Annotated[float, Field(ge=0)]
+    # How much better two dimensions may fit in each other's place.
+    wrong_order_max: Annotated[float, Field(ge=0)]
+    # Robust standard deviations from the task, over the three oddest features.
+    outlier_score_max: Annotated[float, Field(gt=0)]
+    # Shift of a robot's starts, in least shifts that count.
+    calibration_drift_max: Annotated[float, Field(gt=0)]
+    # Patterns of licences that forbid what the policy is for.
+    licences_forbidden: tuple[str, ...]
+    # Over the accepted episodes of each task. Phrasings in effect: 1 where one instruction is always used.
     min_episodes_per_task: Count
+    min_robots_per_task: Count
+    min_sites_per_task: Count
+    min_phrasings_per_task: Annotated[float, Field(ge=0)]
+    # Share of episodes that may be set aside: of all, and of each robot and site.
     max_quarantined_share: Share
-    # A verdict of these codes is counted and does not quarantine.
+    max_quarantined_share_of_robot: Share
+    max_quarantined_share_of_site: Share
+    # Different scenes and instructions that the accepted episodes must name.
+    min_scenes: Count
+    min_instructions: Count
+    # Population stability index against the accepted version before; 0.25 is usually called a large shift.
+    max_drift: Annotated[float, Field(gt=0)]
+    # A verdict of these codes is counted and does not quarantine; limits of the dataset of these names do not fail it.
     warn: tuple[str, ...]
 
 
@@ -110,6 +159,8 @@ class Train(Section):
     clip_norm: Annotated[float, Field(gt=0)]
     chunk: Positive
     huber_beta: Annotated[float, Field(gt=0)]
+    # A window counts with the quality of its episode to this power (1 on average); 0: all count alike.
+    quality_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     # Image augmentation; `components/train/augment.py` says what each number means.
     shift_px: Count
     crop: Annotated[float, Field(ge=0, lt=1)]

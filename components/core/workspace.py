@@ -77,6 +77,11 @@ class Workspace:
         return Journal(self.state / "journal")
 
     @property
+    def accepted(self) -> Path:
+        """Profiles of the dataset versions that passed their checks, in order."""
+        return self.state / "accepted"
+
+    @property
     def mlflow_uri(self) -> str:
         return f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"
 

@@ -22,16 +22,29 @@ if TYPE_CHECKING:
 # Of the part: its name; frames over the rate of the dataset.
 DERIVED = ("dataset", "duration_s")
 # Of verdicts.parquet; null where an episode has none.
-JUDGED = ("verdict", "codes")
+JUDGED = ("verdict", "codes", "quality")
 COLUMNS = (*EPISODE_COLUMNS, *DERIVED, *JUDGED)
 
-_VERDICTS_SCHEMA = pa.schema([("episode_id", pa.string()), ("verdict", pa.string()), ("codes", pa.list_(pa.string()))])
+_VERDICTS_SCHEMA = pa.schema(
+    [
+        ("episode_id", pa.string()),
+        ("verdict", pa.string()),
+        ("codes", pa.list_(pa.string())),
+        ("quality", pa.float64()),
+    ]
+)
 
 
 def read_verdicts(path: Path) -> pa.Table:
-    """verdicts.parquet: episode_id, verdict, codes. Raises `InputError` where it is none."""
+    """verdicts.parquet: episode_id, verdict, codes, quality. Raises `InputError` where it is none.
+
+    An older file has no quality; it is null then.
+    """
     try:
-        table = pq.read_table(path, columns=_VERDICTS_SCHEMA.names).cast(_VERDICTS_SCHEMA)
+        table = pq.read_table(path)
+        if "quality" not in table.column_names:
+            table = table.append_column("quality", pa.nulls(len(table), pa.float64()))
+        table = table.select(_VERDICTS_SCHEMA.names).cast(_VERDICTS_SCHEMA)
     except FileNotFoundError as error:
         raise InputError("no such file", where=str(path), hint="Run `gripline check` first") from error
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:

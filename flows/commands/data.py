@@ -155,35 +155,59 @@ def ingest(
 def check(
     dataset: Annotated[Path | None, typer.Argument(help="Dataset; the workspace's own where none is given.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for verdicts and Data Docs.")] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", help="Earlier check, or its profile.json, that drift is measured against."),
+    ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain",
+            metavar="EPISODE",
+            help="Judge nothing; show where the last check found what in one episode: its number, id or source.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Judge every episode of a dataset; exit 1 where the dataset as a whole does not pass."""
+    from components.checks import accepted
     from components.checks.check import check_dataset
+    from components.checks.remembered import CACHE
     from components.core.params import load_params
     from components.core.workspace import beside, find_workspace
+    from flows.commands.checked import as_text
     from flows.output import emit, results_only
 
     with results_only() as stdout:
         workspace = find_workspace()
         params = load_params(workspace.root / "params.yaml").checks
-        # Great Expectations takes absolute folders only.
-        dataset = None if dataset is None else dataset.absolute()
+        # The workspace's own is the same by its name; Great Expectations takes absolute folders only.
+        own = dataset is None or dataset.resolve() == workspace.dataset.resolve()
+        dataset = None if own or dataset is None else dataset.absolute()
         out = None if out is None else out.absolute()
         target = out or (workspace.checks if dataset is None else beside(dataset, "checks"))
+        if explain is not None:
+            found, text = _explained(dataset or workspace.dataset, target, explain)
+            emit(stdout, found, as_json=json, text=text)
+            return
         docs = workspace.check_docs if out is None and dataset is None else target.with_name(f"{target.name}-docs")
-        report = check_dataset(dataset or workspace.dataset, target, docs, params)
-        text = f"{report['episodes']} episodes, {len(report['failed'])} set aside\n"
-        text += f"verdicts in {report['verdicts']}, docs in {report['docs']}\n"
-        text += "".join(f"  {e['source_uri']} ({e['episode_id'][:12]}): {_evidence(e)}\n" for e in report["failed"])
-        text += "".join(
-            f"the dataset fails {limit['name']}: {limit['value']:g}, the limit in params.yaml is {limit['limit']:g}\n"
-            for limit in report["limits"]
-            if not limit["passed"]
-        )
+        # Another dataset is no later version of the workspace's own.
+        before = accepted.baseline_by(None if dataset else workspace.accepted, baseline)
+        remembered = workspace.state / CACHE if own else None
+        report = check_dataset(dataset or workspace.dataset, target, docs, params, before, remembered=remembered)
+        text = as_text(report)
         emit(stdout, report, as_json=json, text=text)
     if not report["passed"]:
         raise typer.Exit(1)
 
 
-def _evidence(failed: dict[str, Any]) -> str:
-    return ", ".join(f"{e['code']} ({e['column']} {e['value']}, limit {e['limit']})" for e in failed["evidence"])
+def _explained(dataset: Path, checks: Path, episode: str) -> tuple[dict[str, Any], str]:
+    """What the check in the folder `checks` found in one episode, as an object and as text; writes its page too."""
+    from components.checks.explain import explain
+    from components.checks.explain_page import write_page
+    from components.checks.explained_text import as_text as explained
+
+    found = explain(dataset, checks, episode)
+    folder = checks.with_name(f"{checks.name}-explained") / found.row["episode_id"][:12]
+    html = write_page(found, folder)
+    return {**found.as_dict(), "html": str(html)}, f"{explained(found)}\n{html}"

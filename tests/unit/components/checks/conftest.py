@@ -6,13 +6,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from beside import helpers
 
-from components.checks.gx import Finding, Judge
-from components.checks.suite import episode_suite
-from components.checks.table import mark_duplicates
-from components.checks.verdicts import count_unmeasured
+from components.checks.gx import Judge
+from components.checks.own.relate import relate
 from components.core.params import Checks, load_params
 
 
@@ -28,28 +27,18 @@ def params(project: Path) -> Checks:
 
 
 @pytest.fixture(scope="session")
-def good_table(episodes: ModuleType) -> pd.DataFrame:
-    """Forty good episodes, reduced."""
-    return mark_duplicates(pd.DataFrame([episodes.good(seed).reduce() for seed in range(40)]), 0.02)
+def good_measures(episodes: ModuleType) -> pa.Table:
+    """Forty good episodes, measured: twenty of each task, ten of each robot and task."""
+    measured: pa.Table = episodes.measured([episodes.good(seed) for seed in range(40)])
+    return measured
+
+
+@pytest.fixture(scope="session")
+def good_table(good_measures: pa.Table, episodes: ModuleType, params: Checks) -> pd.DataFrame:
+    """The same, as it is judged."""
+    return relate(good_measures, episodes.CELL, params, fps=episodes.FPS)
 
 
 @pytest.fixture
 def judge(tmp_path: Path) -> Judge:
     return Judge(tmp_path / "docs")
-
-
-@pytest.fixture(scope="session")
-def findings_of_faults(
-    episodes: ModuleType, params: Checks, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict[str, tuple[str, int]], list[Finding]]:
-    """Episode id -> the fault that was injected and which way; and what the judge found among them and good ones."""
-    injected: dict[str, tuple[str, int]] = {}
-    rows = [episodes.good(seed).reduce() for seed in range(20)]
-    for code, ways in episodes.FAULTS.items():
-        for number, inject in enumerate(ways):
-            sample = inject(episodes.good(100 + len(injected)))
-            injected[sample.row["episode_id"]] = (code, number)
-            rows.append(sample.reduce())
-    table = count_unmeasured(mark_duplicates(pd.DataFrame(rows), params.idle_motion_m))
-    judge = Judge(tmp_path_factory.mktemp("faults") / "docs")
-    return injected, judge.judge("episodes", table, episode_suite(params), index="episode_id")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.checks.check import REPORT, check_dataset
-from components.core.errors import DatasetError, UsageError
-from components.core.files import tree_manifest
-from components.core.params import Checks
+from components.checks.accepted import BaselineOf, versions
+from components.checks.check import REPORT, check_dataset, run
+from components.checks.profile import PROFILE
+from components.core.errors import DatasetError, GateRefused, UsageError
+from components.core.files import tree_manifest, write_json
+from components.core.params import Checks, load_params
 from components.core.records import Record, write_record
+from components.core.workspace import Workspace
 
 DOCS_PAGE = "<title>Data Docs created by Great Expectations</title>"
 
@@ -43,6 +48,18 @@ def test_what_no_check_wrote_is_left_alone(tmp_path: Path, params: Checks, name:
     assert tree_manifest(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["out/notes.txt", "out/sub/y", "out-docs/mine.txt"])
+def test_what_somebody_put_beside_an_earlier_check_is_left_alone(tmp_path: Path, params: Checks, name: str) -> None:
+    put(tmp_path / "out" / REPORT, "{}")
+    write_record(tmp_path / "out", Record(kind="checks", digest="0" * 64))
+    put(tmp_path / "out-docs/index.html", DOCS_PAGE)
+    put(tmp_path / name, "years of work")
+    before = tree_manifest(tmp_path)
+    with pytest.raises(UsageError, match="holds something that no check wrote"):
+        check(tmp_path, params)
+    assert tree_manifest(tmp_path) == before
+
+
 def test_the_record_of_another_stage_is_none_of_a_check(tmp_path: Path, params: Checks) -> None:
     put(tmp_path / "out" / REPORT, "{}")
     write_record(tmp_path / "out", Record(kind="dataset", digest="0" * 64))
@@ -66,3 +83,28 @@ def test_empty_folders_and_an_earlier_check_may_be_replaced(tmp_path: Path, para
         put(tmp_path / "out-docs/index.html", DOCS_PAGE)
     with pytest.raises(DatasetError, match="nowhere"):
         check(tmp_path, params)
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_only_a_dataset_that_passes_is_what_the_next_is_compared_with(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, passes: bool
+) -> None:
+    limit = {"name": "min_scenes", "value": 1.0, "limit": 2.0, "passed": passes, "severity": "error"}
+    report = {"failed": [], "episodes": 4, "dataset_digest": "d" * 64, "passed": passes, "limits": [limit]}
+    compared: list[Any] = []
+
+    def judged(
+        _: Path, target: Path, __: Path, ___: Checks, baseline_of: BaselineOf, *, remembered: Path
+    ) -> dict[str, Any]:
+        assert remembered.is_relative_to(tmp_path / ".gripline")
+        compared.append(baseline_of("e" * 64))
+        write_json(target / PROFILE, {"dataset": "d" * 64, "columns": {}})
+        return report
+
+    monkeypatch.setattr("components.checks.check.check_dataset", judged)
+    workspace, params = Workspace(tmp_path), load_params(project / "params.yaml")
+    for _ in range(2):
+        with nullcontext() if passes else pytest.raises(GateRefused, match="min_scenes is 1, the limit is 2"):
+            run(workspace, params)
+    assert versions(workspace.accepted) == (["d" * 64] if passes else [])
+    assert compared == [None, {"dataset": "d" * 64, "columns": {}} if passes else None]

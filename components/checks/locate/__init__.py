@@ -1,0 +1,1 @@
+"""Where in an episode a check finds what it found."""
