@@ -69,10 +69,20 @@ class ValidationStream:
 
 
 class Windows:
-    """A loader seen through the transforms of the policy."""
+    """A loader seen through the transforms of the policy.
 
-    def __init__(self, loader: Loader, transforms: PolicyTransforms, *, blind: bool = False) -> None:
-        self._loader, self._transforms, self._blind = loader, transforms, blind
+    `weights` float32 [E]: what a window of each episode of the loader counts; without them batches hold no weight.
+    """
+
+    def __init__(
+        self,
+        loader: Loader,
+        transforms: PolicyTransforms,
+        *,
+        blind: bool = False,
+        weights: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        self._loader, self._transforms, self._blind, self._weights = loader, transforms, blind, weights
         self._tokens = transforms.tokens.apply(loader.instructions)
 
     def __len__(self) -> int:
@@ -99,6 +109,8 @@ class Windows:
             "actions": self._transforms.normalise_actions(batch["actions"]),
             "mask": (~batch["actions_is_pad"]).astype(np.float32),
         }
+        if self._weights is not None:
+            arrays["weight"] = self._weights[batch["episode"]]
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -25,6 +26,7 @@ from components.dataset.stats import RunningStats
 from components.train.base import Base, read_base_statistics
 from components.train.jobs import plan_jobs, validations_of
 from components.train.sides import Side, make_sides, windows_of
+from components.train.weights import window_weights
 from components.transforms.chain import PolicyTransforms
 
 SPLITS = ("train", "val")
@@ -38,7 +40,8 @@ BASES = "statistics"
 class Inputs:
     """`digests`: what this came from, for the records; `episodes`: `EPISODE_COLUMNS` of the training episodes.
 
-    `base`: a base checkpoint's statistics, where they took the place of the data's own.
+    `base`: a base checkpoint's statistics, where they took the place of the data's own; `weights` float32 [E]: what a
+    window of each training episode counts, in the order of `episodes`, where they count differently.
     """
 
     train: Side
@@ -47,6 +50,7 @@ class Inputs:
     episodes: pd.DataFrame
     digests: dict[str, str]
     base: Base | None = None
+    weights: npt.NDArray[np.float32] | None = None
 
 
 def load_inputs(workspace: Workspace, params: Params) -> Inputs:
@@ -70,7 +74,8 @@ def load_inputs(workspace: Workspace, params: Params) -> Inputs:
     wanted = [(chosen[split], _epochs(params.train, chosen, split)) for split in SPLITS]
     train, val = make_sides(wanted, workspace.frame_cache, limit_bytes=int(params.cache.frames_gb * 1e9))
     transforms = _transforms(dataset.embodiment, moments, train)
-    return Inputs(train, val, transforms, train.table(EPISODE_COLUMNS), digests, base)
+    weights = window_weights(chosen["train"], verdicts, params.train.quality_weight)
+    return Inputs(train, val, transforms, train.table(EPISODE_COLUMNS), digests, base, weights)
 
 
 def _transforms(body: Embodiment, moments: tuple[np.ndarray, np.ndarray], train: Side) -> PolicyTransforms:

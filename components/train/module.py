@@ -22,7 +22,7 @@ class PolicyTraining(LightningModule):
     """Behaviour cloning: the chunk of actions that followed an observation is the target.
 
     A batch holds images uint8 [B, K, px, px, 3], state [B, S], tokens int64 [B, T], actions [B, H, A] (normalised) and
-    mask [B, H], 0 past the end of the episode.
+    mask [B, H], 0 past the end of the episode; where windows count differently also weight [B], 1 on average over all.
     """
 
     def __init__(self, policy: nn.Module, params: Train, steps: int) -> None:
@@ -68,13 +68,20 @@ class PolicyTraining(LightningModule):
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         predicted = self.policy(batch["images"], batch["state"], batch["tokens"])
-        return masked_huber(predicted, batch["actions"], batch["mask"], self.params.huber_beta)
+        return masked_huber(predicted, batch["actions"], batch["mask"], self.params.huber_beta, batch.get("weight"))
 
 
-def masked_huber(predicted: Tensor, target: Tensor, mask: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """Smooth L1 over [B, H, A] where mask [B, H] is 1; returns (sum, how many numbers it is over)."""
+def masked_huber(
+    predicted: Tensor, target: Tensor, mask: Tensor, beta: float, weight: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Smooth L1 over [B, H, A] where mask [B, H] is 1; returns (sum, how many numbers it is over).
+
+    `weight` [B] changes the sum alone: over the sum of the weights of a batch, a batch of poor windows would count as
+    much as one of good ones.
+    """
     loss = functional.smooth_l1_loss(predicted, target, beta=beta, reduction="none")
-    return (loss * mask.unsqueeze(2)).sum(), mask.sum() * target.shape[2]
+    counted = mask if weight is None else mask * weight.unsqueeze(1)
+    return (loss * counted.unsqueeze(2)).sum(), mask.sum() * target.shape[2]
 
 
 def learning_rate_factor(step: int, steps: int, warmup: int) -> float:

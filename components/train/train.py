@@ -66,7 +66,7 @@ def _config(job: Job, inputs: Inputs, params: Train) -> PolicyConfig:
 
 
 def _data(job: Job, inputs: Inputs, params: Train, train: Loader, val: Loader) -> PolicyData:
-    windows = Windows(train, inputs.transforms, blind=job.blind)
+    windows = Windows(train, inputs.transforms, blind=job.blind, weights=inputs.weights)
     stream = TrainingStream(
         windows, Augmentation.of(params), seed=job.seed, steps=job.steps, batch_size=params.batch_size
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from components.core.errors import DatasetError, RecordError
@@ -27,6 +28,8 @@ from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
 from components.dataset.reader import Dataset
 from components.dataset.writer import DatasetWriter
 from components.policy.checkpoint import load_policy
+from components.train.augment import Augmentation
+from components.train.data import TrainingStream, Windows
 from components.train.inputs import BASES, load_inputs
 from components.train.stage import run
 
@@ -55,14 +58,21 @@ def write_dataset(root: Path) -> None:
         writer.close(sides)
 
 
-def write_verdicts(workspace: Workspace, *, refused: tuple[int, ...] = (), unjudged: tuple[int, ...] = ()) -> None:
-    """`refused` and `unjudged` name episodes by the number in their source."""
+def write_verdicts(
+    workspace: Workspace,
+    *,
+    refused: tuple[int, ...] = (),
+    unjudged: tuple[int, ...] = (),
+    quality: dict[int, float] | None = None,
+) -> None:
+    """All name episodes by the number in their source; without `quality` the verdicts have no such column."""
     rows = []
     for episode in Dataset.open(workspace.dataset).episodes.itertuples():
         number = int(episode.source_uri.removesuffix(".mcap"))
         if number not in unjudged:
             verdict = "quarantined" if number in refused else "accepted"
-            rows.append({"episode_id": episode.episode_id, "verdict": verdict, "codes": []})
+            row = {"episode_id": episode.episode_id, "verdict": verdict, "codes": []}
+            rows.append(row if quality is None else row | {"quality": quality.get(number)})
     workspace.checks.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_parquet(workspace.checks / "verdicts.parquet", index=False)
 
@@ -244,3 +254,71 @@ def test_statistics_of_a_base_checkpoint_take_the_place_of_the_datas_own(workspa
     assert set(inputs) == {"dataset", "verdicts", "base_statistics"}
     assert read_json(workspace.train / "base_statistics.json")["verdict"] in ("fits", "shifted")
     assert "observation.state" in (workspace.train / "base_statistics.md").read_text()
+
+
+QUALITY = {0: 0.9, 1: 0.2, 2: 0.5}
+
+
+def weighted(params: Params, exponent: float, **changes: object) -> Params:
+    train = params.train.model_copy(update={"quality_weight": exponent, **changes})
+    return params.model_copy(update={"train": train})
+
+
+def test_the_loss_of_a_step_is_that_of_windows_weighted_by_quality(workspace, params):
+    """Episode 3 has no quality, so it counts 1; episodes are equally long, so the others' mean is that of three."""
+    write_verdicts(workspace, refused=(4,), quality=QUALITY)
+    asked = weighted(params, 2.0, steps=1, blind_steps=1, seeds=(1,))
+    run(workspace, asked)
+    inputs = load_inputs(workspace, asked)
+    mean = sum(value**2 for value in QUALITY.values()) / len(QUALITY)
+    weight_of = {number: QUALITY[number] ** 2 / mean if number in QUALITY else 1.0 for number in range(4)}
+    _, config, _ = load_policy(workspace.train / "seed-1")
+    torch.manual_seed(1)
+    policy = config.build()
+    with inputs.train.loader(asked.train, seed=1) as loader:
+        rows = inputs.episodes["source_uri"].iloc[loader.batch(0, 8)["episode"]]
+        stream = TrainingStream(
+            Windows(loader, inputs.transforms), Augmentation.of(asked.train), seed=1, steps=1, batch_size=8
+        )
+        batch = stream.batch(0)
+    weights = np.array([weight_of[int(name.removesuffix(".mcap"))] for name in rows])
+    assert len(set(weights)) > 1
+    with torch.no_grad():
+        error = (policy(batch["images"], batch["state"], batch["tokens"]) - batch["actions"]).abs().double().numpy()
+    beta, mask = asked.train.huber_beta, batch["mask"].numpy()
+    each = np.where(error < beta, 0.5 * error**2 / beta, error - 0.5 * beta) * mask[:, :, None]
+    expected = (each.sum(axis=(1, 2)) * weights).sum() / (mask.sum() * 4)
+    with (workspace.train / "loss.csv").open() as stream_of_rows:
+        (found,) = [float(row["loss"]) for row in csv.DictReader(stream_of_rows) if row["name"] == "seed-1"]
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found != pytest.approx(each.sum() / (mask.sum() * 4), rel=1e-3)
+
+
+def test_quality_changes_nothing_until_it_is_asked_for(workspace, params):
+    def weights() -> dict[str, str]:
+        return {name: sha256_file(workspace.train / name / "model.safetensors") for name in NAMES}
+
+    run(workspace, params)
+    plain = weights()
+    write_verdicts(workspace, refused=(4,), quality=QUALITY)
+    assert load_inputs(workspace, params).weights is None
+    run(workspace, params)
+    assert weights() == plain
+    run(workspace, weighted(params, 1.0))
+    changed = weights()
+    assert [name for name in NAMES if changed[name] == plain[name]] == ["untrained"]
+
+
+def test_a_condition_on_quality_chooses_the_episodes(workspace, params):
+    write_verdicts(workspace, refused=(4,), quality=QUALITY | {5: 0.9})
+    asked = weighted(params, 1.0, where="quality >= 0.3 and verdict = 'accepted'")
+    inputs = load_inputs(workspace, asked)
+    assert sorted(inputs.episodes["source_uri"]) == ["0.mcap", "2.mcap"]
+    assert inputs.val.table(["source_uri"])["source_uri"].tolist() == ["5.mcap"]
+    assert sorted(inputs.weights) == pytest.approx([0.5 / 0.7, 0.9 / 0.7], rel=1e-6)
+
+
+def test_weights_without_a_quality_are_refused(workspace, params):
+    with pytest.raises(RecordError, match=r"no training episode has a quality above 0\. Run the stage check again"):
+        run(workspace, weighted(params, 1.0))
+    assert not workspace.train.exists()

@@ -43,6 +43,16 @@ def test_what_lies_past_the_end_does_not_count():
     assert (total / count).item() == pytest.approx(0.95)
 
 
+def test_a_weight_scales_what_a_window_says_and_not_what_it_is_divided_by():
+    predicted, target = torch.zeros(2, 2, 3, requires_grad=True), torch.full((2, 2, 3), 1.05)
+    mask, weight = torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([2.0, 0.5])
+    total, count = masked_huber(predicted, target, mask, beta=0.1, weight=weight)
+    assert count.item() == 9
+    assert total.item() == pytest.approx(3 * 1.0 * 2.0 + 6 * 1.0 * 0.5)
+    total.backward()
+    assert predicted.grad[:, :, 0].tolist() == [[-2.0, 0.0], [-0.5, -0.5]]
+
+
 def test_the_learning_rate_warms_up_and_dies_down():
     factors = [learning_rate_factor(step, 100, 10) for step in range(101)]
     assert factors[0] == pytest.approx(1 / 11)
