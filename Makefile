@@ -40,6 +40,8 @@ bench: setup
 	python tests/bench/ingest.py
 	python tests/bench/loader.py
 	python tests/bench/opening.py
+	python tests/bench/check_costs.py
+	python tests/bench/checks.py
 	python tests/bench/judge.py 500
 	test ! -d data/bundles/seed-1 || python tests/bench/serving.py data/bundles/seed-1
 
