@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -91,7 +90,7 @@ def _stamps(dataset: Dataset, prefix: str, template: str) -> pa.Array:
     numbers = [np.asarray(dataset.index.numbers(f"{prefix}/{name}")) for name in ("chunk_index", "file_index")]
     places, inverse = np.unique(np.stack(numbers, axis=1), axis=0, return_inverse=True)
     stamps = [_stamp(resolve(dataset.root, template.format(chunk_index=c, file_index=f))) for c, f in places.tolist()]
-    return pa.array(stamps).take(pa.array(_flat(inverse)))
+    return pa.array(stamps).take(pa.array(inverse.reshape(-1)))
 
 
 def _stamp(path: Path) -> str:
@@ -100,7 +99,3 @@ def _stamp(path: Path) -> str:
     except OSError:
         return "absent"
     return f"{found.st_size}.{found.st_mtime_ns}.{found.st_ino}"
-
-
-def _flat(inverse: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return inverse.reshape(-1)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from components.checks.locate.seen import Seen
 from components.checks.locate.subject import Flags, Place, Subject, arriving, runs
 from components.checks.measure.pictures import STRETCH
-from components.checks.own.pictures import DARKEST
+from components.checks.own.pictures import DARKEST, normalised
 
 Floats = npt.NDArray[np.float64]
 
@@ -99,8 +99,8 @@ def exposure(subject: Subject) -> list[Place]:
 
 def camera_swapped(subject: Subject) -> list[Place]:
     cameras = subject.dataset.cameras
-    thumbs = _normal(subject.own("thumbs").reshape(len(cameras), -1))
-    known = _normal(subject.usual("thumbs").reshape(len(cameras), -1))
+    thumbs = normalised(subject.own("thumbs").reshape(len(cameras), -1))
+    known = normalised(subject.usual("thumbs").reshape(len(cameras), -1))
     alike = thumbs @ known.T
     found = []
     for number, camera in enumerate(cameras):
@@ -108,11 +108,6 @@ def camera_swapped(subject: Subject) -> list[Place]:
         if alike[number, other] - alike[number, number] > subject.limit("camera_swap"):
             found.append(Place("camera", camera, f"shows what {cameras[other]} usually shows"))
     return found
-
-
-def _normal(thumbs: Floats) -> Floats:
-    centred = thumbs - thumbs.mean(axis=1, keepdims=True)
-    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
 
 
 def _camera(name: str, note: str, guilty: Flags, gap: int = 1) -> Place:

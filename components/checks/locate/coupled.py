@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from components.checks.channels import TIME
 from components.checks.locate.subject import Place, Subject, whole
-from components.checks.measure.coupling import PARTS, split_parts
-from components.checks.measure.leaps import leap
-from components.checks.own.gains import WINDOW, Sums, fit, gain_groups, per_tick_weight
+from components.checks.measure.coupling import PARTS
+from components.checks.measure.leaps import alone_of, leap
+from components.checks.own.gains import WINDOW, explained
 from components.checks.own.order import wrong_order
 from components.checks.own.rows import Floats, Rows
 from components.checks.reduce import Reduction
@@ -53,25 +53,18 @@ def action_state_disagree(subject: Subject) -> list[Place]:
 
 def _by_part(subject: Subject) -> tuple[Floats, Floats]:
     """[PARTS, M] each, over all that commands move: what is unexplained, and all that there is."""
-    rows, row = subject.rows, slice(subject.number, subject.number + 1)
-    ticks = np.maximum(1.0, rows.number("length") - 1)
     left, every = [np.zeros((PARTS, 0))], [np.zeros((PARTS, 0))]
-    for parts in split_parts(rows.vector("parts"), rows.channels):
-        sums = Sums(*parts)
-        total = Sums(sums.told.sum(axis=1), sums.both.sum(axis=1), sums.moved.sum(axis=1))
-        weight = per_tick_weight(total.moved, ticks)
-        gains = fit(total, gain_groups(rows), weight)
-        own = Sums(sums.told[row], sums.both[row], sums.moved[row])
-        one, made = own.left(gains[row])
-        left.append((one * weight)[0].reshape(PARTS, -1))
-        every.append(((own.moved + made) * weight)[0].reshape(PARTS, -1))
+    for unexplained, both in explained(subject.rows):
+        left.append(unexplained[subject.number].reshape(PARTS, -1))
+        every.append(both[subject.number].reshape(PARTS, -1))
     return np.concatenate(left, axis=1), np.concatenate(every, axis=1)
 
 
 def action_jump(subject: Subject) -> list[Place]:
     """Ticks whose commands leap, as they are judged: each with all others mended."""
     part, limit = subject.channels.action, subject.limit("leap")
-    alone = _alone(subject)
+    alone = np.zeros((len(subject.values), part.stop - part.start))
+    alone[1:-1] = np.abs(alone_of(subject.values[:, part], subject.channels))
     size = np.linalg.norm(alone, axis=1)
     ticks = [tick for tick in np.argsort(-size, kind="stable")[:_MOST].tolist() if size[tick] > limit]
     guilty = np.zeros(len(size), bool)
@@ -83,23 +76,9 @@ def action_jump(subject: Subject) -> list[Place]:
         guilty[tick] = leap(values, values[1:] - values[:-1], subject.channels) > limit
     return [
         subject.channel(part.start + number, f"leaves both neighbours by up to {far:.2f} of its range", guilty)
-        for number, far in enumerate(np.abs(alone[guilty]).max(axis=0, initial=0.0).tolist())
+        for number, far in enumerate(alone[guilty].max(axis=0, initial=0.0).tolist())
         if far > _PART * limit
     ]
-
-
-def _alone(subject: Subject) -> Floats:
-    """[T, A]: by how much each command leaves both its neighbours, in ranges; 0 for grippers."""
-    channels, part = subject.channels, subject.channels.action
-    action = subject.values[:, part]
-    span = (channels.high - channels.low)[part]
-    span = np.where(np.isfinite(span) & (span > 0), span, 1.0)
-    for column, _ in channels.gripper_commands:
-        span[column - part.start] = np.inf
-    before, after = action[1:-1] - action[:-2], action[1:-1] - action[2:]
-    found = np.zeros(action.shape)
-    found[1:-1] = np.where(before * after > 0, np.minimum(np.abs(before), np.abs(after)), 0.0) / span
-    return found
 
 
 def wrong_dim_order(subject: Subject) -> list[Place]:

@@ -25,7 +25,7 @@ def leap(values: Floats, steps: Floats, channels: Channels) -> float:
     counts by the share of it that the motion did not follow: what an operator or an expert does in one tick, the robot
     does too.
     """
-    alone = _alone(values[:, channels.action], channels)
+    alone = alone_of(values[:, channels.action], channels)
     size = np.sqrt((alone**2).sum(axis=1))
     ticks = np.flatnonzero(size > _LEAST)
     ticks = ticks[np.argsort(-size[ticks], kind="stable")][:_MOST]
@@ -41,7 +41,7 @@ def leap(values: Floats, steps: Floats, channels: Channels) -> float:
     return float((size[ticks] * share).max())
 
 
-def _alone(action: Floats, channels: Channels) -> Floats:
+def alone_of(action: Floats, channels: Channels) -> Floats:
     """[T - 2, A]: by how much each command but the first and the last leaves both its neighbours, in ranges."""
     if len(action) < 3:
         return np.zeros((0, action.shape[1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.checks.own.rows import Floats, Groups, Rows, members, usual
+from components.checks.own.rows import NORMAL, Floats, Groups, Rows, members, usual
 
 # Episodes of one robot in a row over which a shift must hold: one odd start is no drift.
 WINDOW = 5
@@ -83,7 +83,7 @@ def _shifts(values: Floats, least: Floats, past: int) -> Floats:
     while begin < len(values):
         end = min(len(values), begin + max(1, begin // _REFRESH))
         centre = np.median(values[:begin], axis=0)
-        wide = 1.4826 * np.median(np.abs(values[:begin] - centre), axis=0)
+        wide = NORMAL * np.median(np.abs(values[:begin] - centre), axis=0)
         found[begin:end] = (values[begin:end] - centre) / np.maximum(least, _SPREADS * wide)
         begin = end
     return found

@@ -6,6 +6,7 @@ fit explains worst (least trimmed squares, Rousseeuw 1984).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,19 +69,25 @@ def unexplained(rows: Rows) -> tuple[Floats, Floats]:
     0 where no command is known to move anything. The share is of motion and commands together, so that commands
     without motion count as much as motion without commands.
     """
-    apart = [Sums(*sums) for sums in split_parts(rows.vector("parts"), rows.channels)]
+    apart = list(explained(rows))
     if not apart:
         return np.zeros(len(rows)), np.zeros(len(rows))
+    left, whole = (np.sum([values.sum(axis=(2, 3)) for values in side], axis=0) for side in zip(*apart, strict=True))
+    return _worst_stretch(left, whole)
+
+
+def explained(rows: Rows) -> Iterator[tuple[Floats, Floats]]:
+    """Of each pairing, by part of the episode: motion that is unexplained, and motion and commands, [N, PARTS, D, m].
+
+    Both are weighted so that channels count alike.
+    """
     groups, ticks = gain_groups(rows), np.maximum(1.0, rows.number("length") - 1)
-    left, whole = 0.0, 0.0
-    for sums in apart:
+    for parts in split_parts(rows.vector("parts"), rows.channels):
+        sums = Sums(*parts)
         total = Sums(sums.told.sum(axis=1), sums.both.sum(axis=1), sums.moved.sum(axis=1))
         weight = per_tick_weight(total.moved, ticks)
-        gains = fit(total, groups, weight)
-        one, made = sums.left(gains)
-        left = left + (one * weight).sum(axis=(2, 3))
-        whole = whole + ((sums.moved + made) * weight).sum(axis=(2, 3))
-    return _worst_stretch(np.asarray(left), np.asarray(whole))
+        left, made = sums.left(fit(total, groups, weight))
+        yield left * weight, (sums.moved + made) * weight
 
 
 def per_tick_weight(moved: Floats, ticks: Floats) -> Floats:

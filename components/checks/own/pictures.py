@@ -48,15 +48,15 @@ def _swap(rows: Rows, cameras: int) -> Floats:
     thumbs = rows.vector("thumbs").reshape(len(rows), cameras, -1)
     if cameras < 2:
         return np.zeros(len(rows))
-    seen = _normal(thumbs)
-    known = _normal(usual(thumbs.reshape(len(rows), -1), rows.tasks).reshape(thumbs.shape))
+    seen = normalised(thumbs)
+    known = normalised(usual(thumbs.reshape(len(rows), -1), rows.tasks).reshape(thumbs.shape))
     alike = np.einsum("nck,nok->nco", seen, known)
     own = np.einsum("ncc->nc", alike)
     others = np.where(np.eye(cameras, dtype=bool), -np.inf, alike).max(axis=2)
     return np.maximum(0.0, (others - own).max(axis=1))
 
 
-def _normal(thumbs: Floats) -> Floats:
+def normalised(thumbs: Floats) -> Floats:
     centred = thumbs - thumbs.mean(axis=-1, keepdims=True)
     length = np.linalg.norm(centred, axis=-1, keepdims=True)
     return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 
 # Of a normal distribution: standard deviation over median absolute deviation.
-_NORMAL = 1.4826
+NORMAL = 1.4826
 
 
 class Rows:
@@ -83,7 +83,7 @@ def usual(values: Floats, groups: Groups, quantile: float = 0.5) -> Floats:
 
 def spread(values: Floats, groups: Groups, centre: Floats) -> Floats:
     """[N, ...]: like `usual`, the deviation about `centre`, from its median (MAD, scaled to a standard deviation)."""
-    return _NORMAL * usual(np.abs(values - centre), groups)
+    return NORMAL * usual(np.abs(values - centre), groups)
 
 
 def deviation(values: Floats, groups: Groups, floor: Floats | float) -> Floats:

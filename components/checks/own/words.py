@@ -51,13 +51,14 @@ def words(rows: Rows, params: Checks) -> dict[str, Floats]:
         "instruction_words": _floats([len(text.split()) for text in said]),
         "foreign_instruction": _foreign(said, tasks),
         "consent": _floats([bool(_said(text)) for text in rows.text("consent_ref")]),
-        "licence_forbids": _floats(
-            [
-                any(fnmatch(text.lower(), one.lower()) for one in params.licences_forbidden)
-                for text in rows.text("licence")
-            ]
-        ),
+        "licence_forbids": _forbidden(rows.text("licence"), params.licences_forbidden),
     }
+
+
+def _forbidden(licences: list[str], patterns: tuple[str, ...]) -> Floats:
+    """Many episodes have few licences, so each is looked at once."""
+    known = {text: any(fnmatch(text.lower(), one.lower()) for one in patterns) for text in set(licences)}
+    return _floats([known[text] for text in licences])
 
 
 def phrasings(instructions: list[str]) -> float:
