@@ -7,17 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from components.core.errors import ParamsError
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from components.core.section import Count, Positive, Section, Share
+from components.core.train_params import Train
 
 
 class Raw(Section):
@@ -132,50 +126,6 @@ class Checks(Section):
     max_drift: Annotated[float, Field(gt=0)]
     # A verdict of these codes is counted and does not quarantine; limits of the dataset of these names do not fail it.
     warn: tuple[str, ...]
-
-
-class Loader(Section):
-    """The order of training windows: these decide what a seed sees, and when."""
-
-    # Consecutive frames that are decoded in one go.
-    run_frames: Positive
-    # Windows that are shuffled among each other, of many runs; about the frames in memory, twice.
-    pool_windows: Positive
-
-
-class Train(Section):
-    preset: str
-    # SQL over the table of episodes, as for `gripline select`; empty: all accepted ones.
-    where: str
-    # Normalise by a base checkpoint's statistics, a file in robots/statistics; empty: by the data's own.
-    base_statistics: str
-    loader: Loader
-    seeds: tuple[int, ...]
-    steps: Positive
-    batch_size: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    warmup_steps: Count
-    clip_norm: Annotated[float, Field(gt=0)]
-    chunk: Positive
-    huber_beta: Annotated[float, Field(gt=0)]
-    # A window counts with the quality of its episode to this power (1 on average); 0: all count alike.
-    quality_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    # Image augmentation; `components/train/augment.py` says what each number means.
-    shift_px: Count
-    crop: Annotated[float, Field(ge=0, lt=1)]
-    brightness: Share
-    contrast: Share
-    saturation: Share
-    colour: Share
-    state_noise: Annotated[float, Field(ge=0)]
-    blind_steps: Positive
-
-    @model_validator(mode="after")
-    def _seeds_differ(self) -> Train:
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds must be a non-empty list of different numbers")
-        return self
 
 
 class Export(Section):
