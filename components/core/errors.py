@@ -11,6 +11,7 @@
     │   ├── ContractError            3  two parts disagree about observations or actions; names the field
     │   ├── BundleError              3  a policy bundle is damaged, or does not verify
     │   ├── RecordError              3  a record is missing, or its digest does not match
+    │   ├── StateError               3  a training run holds something that no state can keep
     │   └── LineageError             3  a link of the chain from action to episode is missing
     └── ComponentError               4  a program, library or server is missing or down
         ├── MissingDependency        4  not installed; the message holds the command that installs it
@@ -105,6 +106,10 @@ class BundleError(InputError):
 
 class RecordError(InputError):
     code = "record"
+
+
+class StateError(InputError):
+    code = "state"
 
 
 class LineageError(InputError):

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.core.errors import RecordError
+
 _BLOCK = 1 << 20
 
 
@@ -90,6 +92,19 @@ def append_line(path: Path, line: str) -> None:
     with path.open("ab", buffering=0) as stream:
         stream.write(line.encode() + b"\n")
         os.fsync(stream.fileno())
+
+
+def cut_file(path: Path, size: int) -> None:
+    """Takes off what lies beyond `size` bytes, durably. Raises `RecordError` for a file that is shorter."""
+    found = path.stat().st_size if path.exists() else 0
+    if found < size:
+        raise RecordError(
+            f"{found} bytes, expected at least {size}", where=str(path), hint="Remove its folder and run again"
+        )
+    if found > size:
+        with path.open("r+b") as stream:
+            stream.truncate(size)
+            os.fsync(stream.fileno())
 
 
 def read_lines(path: Path) -> list[Any]:

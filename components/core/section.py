@@ -14,4 +14,4 @@ Positive = Annotated[int, Field(gt=0)]
 class Section(BaseModel):
     """A key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -73,6 +73,16 @@ class Workspace:
         return self.state / "cache" / "frames"
 
     @property
+    def training(self) -> Path:
+        """Runs of the stage train that are under way: `<key>/<job>/` holds metrics.jsonl and states to go on from."""
+        return self.state / "train"
+
+    @property
+    def speed(self) -> Path:
+        """What finished runs of the stage train said of their speed: `<id>/<job>/speed.jsonl`."""
+        return self.state / "speed"
+
+    @property
     def journal(self) -> Journal:
         return Journal(self.state / "journal")
 
@@ -84,6 +94,11 @@ class Workspace:
     @property
     def mlflow_uri(self) -> str:
         return f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def training_run(self) -> Path:
+        """Which run of MLflow the training in data/train is, for pages that link it."""
+        return self.state / "mlflow" / "training.json"
 
     @property
     def mlflow_artifacts(self) -> Path:
