@@ -23,6 +23,8 @@ class Raw(Section):
     # Noise on the executed action (the label stays clean), drawn per episode from U(0, max): DART, Laskey et al. 2017.
     execution_noise_max: Annotated[float, Field(ge=0)]
     noisy_share: Share
+    # For how long the task stays done before the recorder stops: a policy learns to rest when it is done.
+    hold_s: Annotated[float, Field(ge=0)]
     # Bad episodes planted on top, one fault each; the tests know which.
     planted_faults: Count
     robots: tuple[str, ...]
@@ -141,13 +143,21 @@ class Evaluate(Section):
     seed: int
     # Control steps of a chunk that are executed before the next observation is sent.
     execute: Positive
+    # Control steps within which a success has to begin, and seconds that it must last to count.
     horizon: Positive
+    hold_s: Annotated[float, Field(ge=0)]
+    # Rollouts of each trained policy in every scene of two tasks, with the instruction of the other one; 0: none.
+    swapped_rollouts_per_pair: Count
 
 
 class Gate(Section):
     min_success: Share
     # On these tasks a policy must beat the blind one; elsewhere a blind policy does as well.
     vision_tasks: tuple[str, ...]
+    # On these taken together a policy must beat the one that is told nothing; and told the other task of the scene, it
+    # must do what it is told in at least this share of the rollouts.
+    language_tasks: tuple[str, ...]
+    min_swapped: Share
     confidence: Share
 
 

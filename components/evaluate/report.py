@@ -17,13 +17,17 @@ CONFIDENCE = 0.95
 def make_report(rollouts: Sequence[Rollout], bundles: Mapping[str, str]) -> dict[str, Any]:
     """{"confidence", "policies": {name: {"bundle": digest, "tasks": {task: ...}, "mean": mean of the task rates}}}.
 
-    A task holds successes, n, rate, low and high of the Wilson interval, and mean_steps over all its rollouts.
+    A task holds successes, n, rate, low and high of the Wilson interval, and mean_steps over all its rollouts. Where
+    another task than that of the scene was asked for, a policy has "swapped": {task of the scene: {"asked",
+    "did_asked", "did_scene", "n", and rate, low and high of doing what was asked}}; these count for nothing else.
     """
-    policies = {}
-    for policy, tasks in by_policy_and_task(rollouts).items():
+    policies: dict[str, dict[str, Any]] = {}
+    for policy, tasks in by_policy_and_task([one for one in rollouts if not one.swapped]).items():
         rows = {task: _row(group) for task, group in tasks.items()}
         mean = sum(row["rate"] for row in rows.values()) / len(rows)
         policies[policy] = {"bundle": bundles[policy], "tasks": rows, "mean": mean}
+    for policy, tasks in by_policy_and_task([one for one in rollouts if one.swapped]).items():
+        policies[policy]["swapped"] = {scene: _swapped_row(group) for scene, group in tasks.items()}
     return {"confidence": CONFIDENCE, "policies": policies}
 
 
@@ -32,6 +36,14 @@ def _row(group: Sequence[Rollout]) -> dict[str, float]:
     low, high = wilson(successes, n, CONFIDENCE)
     steps = sum(rollout.steps for rollout in group) / n
     return {"successes": successes, "n": n, "rate": successes / n, "low": low, "high": high, "mean_steps": steps}
+
+
+def _swapped_row(group: Sequence[Rollout]) -> dict[str, Any]:
+    n, did = len(group), sum(rollout.success for rollout in group)
+    low, high = wilson(did, n, CONFIDENCE)
+    own = sum(rollout.did_scene for rollout in group)
+    asked = group[0].asked
+    return {"asked": asked, "did_asked": did, "did_scene": own, "n": n, "rate": did / n, "low": low, "high": high}
 
 
 def success_csv(report: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""One demonstration: the scripted expert acts in a cell until the task is done, and sensors watch."""
+"""One demonstration: the scripted expert acts in a cell until the task is done and stays done, and sensors watch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from components.sim.expert import Expert
 from components.sim.tasks import task
 
 LICENCE = "CC-BY-4.0"
-# Control steps; without noise the experts need at most 43.
+# Control steps within which the success that is held has to begin; without noise the experts need at most 48.
 HORIZON = 60
+# Control steps for which the task's condition is met before the operator lets go of what would go too far: right at its
+# edge a policy that stops a little early has not done the task; from the fourth on it is too late.
+_REACTION_STEPS = 2
 _IDLE_STEPS = 24
 # How much of a disturbance is left one control step later: errors last long enough to move the arm off its path.
 _NOISE_MEMORY = 0.5
@@ -35,7 +38,7 @@ class Studio:
 
     def demonstrate(self, plan: EpisodePlan, format_: Format, raw: Raw) -> Episode:
         """Records `plan`; where the expert fails, tries other scenes, `ATTEMPTS` in all. Raises `ComponentError`."""
-        cell, expert = self._open(plan.task)
+        cell, expert = self._open(plan.task, raw.hold_s)
         for attempt in range(ATTEMPTS):
             sensors: Sensors = (TopicSensors if format_ == "mcap" else TickSensors)(plan.rng(attempt, purpose=1))
             cell.reset(plan.scene_seed(attempt))
@@ -66,26 +69,41 @@ class Studio:
     ) -> None:
         self.close()
 
-    def _open(self, name: str) -> tuple[Cell, Expert]:
+    def _open(self, name: str, hold_s: float) -> tuple[Cell, Expert]:
         if name not in self._cells:
-            self._cells[name] = (Cell(name), Expert(task(name)))
+            self._cells[name] = (Cell(name, hold_s=hold_s), Expert(task(name)))
         return self._cells[name]
 
 
 def _run(cell: Cell, expert: Expert, sensors: Sensors, plan: EpisodePlan, attempt: int, raw: Raw) -> bool:
-    """Expert in the loop. The arm executes a disturbed action, the label stays clean (DART)."""
+    """Expert in the loop. The arm executes a disturbed action, the label stays clean (DART).
+
+    The experts do not know when they are done. Where that undoes the task (`Task.overshoots`) an operator would stop:
+    once the condition has been met for `_REACTION_STEPS`, and while it still is, the arm is told to stand, and nothing
+    disturbs it. Elsewhere the expert keeps what it has.
+    """
     rng = plan.rng(attempt)
     noisy = rng.random() < raw.noisy_share
     sigma = rng.uniform(0.0, raw.execution_noise_max) if noisy else 0.0
     noise = np.zeros(SAWYER_CELL.action.dim)
-    for _ in range(HORIZON):
-        action = expert.act(cell)
+    steps = 0
+    action = noise
+    while steps < HORIZON or cell.holding:
+        resting = task(plan.task).overshoots and cell.hold.held >= _REACTION_STEPS
+        action = _rest(action) if resting else expert.act(cell)
         noise = disturb(noise, sigma, rng)
-        executed = np.clip(action + noise, SAWYER_CELL.action.low, SAWYER_CELL.action.high)
+        executed = action if resting else action + noise
+        executed = np.clip(executed, SAWYER_CELL.action.low, SAWYER_CELL.action.high)
         sensors.tick(cell, action, executed)
+        steps += 1
         if cell.step(executed):
             return True
     return False
+
+
+def _rest(action: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The arm stands; the gripper stays as `action` had it."""
+    return np.concatenate([np.zeros(SAWYER_CELL.action.dim - 1), action[-1:]])
 
 
 def _stand_still(cell: Cell, sensors: Sensors) -> bool:

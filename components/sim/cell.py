@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,12 +14,13 @@ import numpy.typing as npt
 from components.core.errors import ContractError, UsageError
 from components.core.spec import SAWYER_CELL
 from components.sim.cameras import CAMERAS, Cameras
-from components.sim.gl import load_metaworld, load_mujoco
+from components.sim.environment import make_environment
+from components.sim.gl import load_mujoco
+from components.sim.hold import HOLD_S, Hold, hold_steps
 from components.sim.tasks import Task, task
 
 # The environment steps at 80 Hz and holds its success flag for one step only.
 ENV_STEPS_PER_CONTROL = 4
-HOLD_STEPS = 2
 SUBSTEP_NS = 2_500_000
 CONTROL_NS = 50_000_000
 _ARM_JOINTS = 7
@@ -66,22 +66,22 @@ class Cell:
             observation = cell.observe()
 
     The same seed and the same actions give the same states and the same pixels, whatever the cell did before.
-    Success means: the task's condition held at the end of `HOLD_STEPS` control steps in a row.
+    Success means: the task's condition was met at the end of every control step for `hold_s` seconds.
     """
 
-    def __init__(self, task_: str | Task, image_px: int = SAWYER_CELL.observation.image_px) -> None:
+    def __init__(
+        self, task_: str | Task, image_px: int = SAWYER_CELL.observation.image_px, *, hold_s: float = HOLD_S
+    ) -> None:
         self.task = task(task_) if isinstance(task_, str) else task_
+        self.hold = Hold(hold_steps(hold_s))
         self._mujoco = load_mujoco()
-        environments, _ = load_metaworld()
-        self._env = environments[self.task.env_name]()
-        _show_goal(self._env)
+        self._env = make_environment(self.task)
         self._model, self._data = self._env.model, self._env.data
         self._past = self._mujoco.MjData(self._model)
         self._cameras: Cameras | None = Cameras(self._model, image_px)
         self._env.do_simulation = self._simulate
         self._bodies = [self._model.body(name).id for name in ("hand", "rightclaw", "leftclaw")]
         self._full_state: npt.NDArray[np.float64] | None = None
-        self._held = 0
         self._substeps = 0
         # Called after each physics step (2.5 ms) within `step`, with the kinematics up to date.
         self.on_substep: Callable[[Cell], None] | None = None
@@ -97,7 +97,7 @@ class Cell:
             self.on_substep = hook
         # The environment moves bodies after its last kinematics pass; without this the first image would lag.
         self._mujoco.mj_forward(self._model, self._data)
-        self._held = 0
+        self.hold.reset()
         self._substeps = 0
 
     def observe(self) -> Observation:
@@ -148,12 +148,22 @@ class Cell:
         command = np.clip(command, SAWYER_CELL.action.low, SAWYER_CELL.action.high)
         for _ in range(ENV_STEPS_PER_CONTROL):
             self._full_state, _, _, _, info = self._env.step(command)
-        self._held = self._held + 1 if info["success"] else 0
+        self.hold.update(bool(info["success"]))
         return self.success
 
     @property
+    def holding(self) -> bool:
+        """Whether the task's condition is met just now."""
+        return self.hold.holding
+
+    @property
     def success(self) -> bool:
-        return self._held >= HOLD_STEPS
+        return self.hold.done
+
+    @property
+    def environment(self) -> Any:
+        """The Meta-World environment, for what judges the scene by another task."""
+        return self._env
 
     @property
     def time_ns(self) -> int:
@@ -202,15 +212,3 @@ class Cell:
             # mj_step leaves the positions of bodies one step behind the joints.
             self._mujoco.mj_kinematics(self._model, self._data)
             self.on_substep(self)
-
-
-def _show_goal(env: Any) -> None:
-    """Lets scripted experts see the goal, and makes object positions follow the seed."""
-    env._partially_observable = False
-    # Cached with goal bounds of zero: step() would clip the goal to the origin.
-    env.__dict__.pop("sawyer_observation_space", None)
-    env._freeze_rand_vec = False
-    env.seeded_rand_vec = True
-    env._set_task_called = True
-    # How long an episode may take is the caller's decision.
-    env.max_path_length = sys.maxsize

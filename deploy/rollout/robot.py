@@ -49,6 +49,7 @@ class RobotJob:
     seed: int
     execute: int
     horizon: int
+    hold_s: float
     timeout_s: float
     parent: int
 
@@ -116,11 +117,11 @@ class Chunks:
 class RobotProcess:
     """Cells are made when their task first comes up and kept: making one takes longer than an episode."""
 
-    def __init__(self, job: RobotJob, cell_of: Callable[[str], Any] = Cell) -> None:
+    def __init__(self, job: RobotJob, cell_of: Callable[[str], Any] | None = None) -> None:
         self.job = job
         self.phase = job.phase
         self._evidence = Evidence(Workspace(Path(job.workspace)), job.rollout_id)
-        self._cell_of = cell_of
+        self._cell_of = cell_of or (lambda name: Cell(name, hold_s=job.hold_s))
         self._cells: dict[str, Any] = {}
 
     def run(self, stopped: Callable[[], bool]) -> Iterator[Outcome]:

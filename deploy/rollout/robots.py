@@ -114,6 +114,7 @@ class SimulatedFleet:
             seed=params.rollout.seed,
             execute=params.evaluate.execute,
             horizon=params.evaluate.horizon,
+            hold_s=params.evaluate.hold_s,
             timeout_s=params.serving.request_timeout_s,
             parent=os.getpid(),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +64,16 @@ def write_bundle(
     *,
     tasks: Mapping[str, int],
     blind: bool = False,
+    wordless: bool = False,
     parity: Mapping[str, float | None] | None = None,
+    robot: str = SAWYER_CELL.name,
 ) -> Path:
     """`rule` is one of RULES; `tasks`: episodes by task that the bundle claims to be trained on."""
+    body = replace(SAWYER_CELL, name=robot)
     folder.mkdir(parents=True)
     onnx.save(_graph(RULES[rule]), folder / "policy.onnx")
-    contract = Contract(SAWYER_CELL, CHUNK, 1, "chunk_regression", "hand-made", 20, TEXT)
-    chain = PolicyTransforms.fit(SAWYER_CELL, [0.0] * 4, [1.0] * 4, ["press the button"], TEXT)
+    contract = Contract(body, CHUNK, 1, "chunk_regression", "hand-made", 20, TEXT)
+    chain = PolicyTransforms.fit(body, [0.0] * 4, [1.0] * 4, ["press the button"], TEXT)
     images, state = np.zeros((2, 2, 96, 96, 3), np.uint8), np.full((2, 4), 0.3, np.float32)
     words = ("press the button", "the button")
     cameras = {"fixed": images[:, 0], "wrist": images[:, 1]}
@@ -77,7 +81,7 @@ def write_bundle(
     write_warmup(folder, Warmup(images, state, words, chain.outputs(session.run(chain.inputs(cameras, state, words)))))
     write_contract(folder, contract)
     chain.save(folder)
-    attrs = {"blind": blind, "episodes": {"task": dict(tasks)}}
+    attrs = {"blind": blind, "wordless": wordless, "episodes": {"task": dict(tasks)}}
     write_record(folder, Record("bundle", sha256_file(folder / "policy.onnx"), {"checkpoint": "0" * 64}, attrs=attrs))
     write_json(folder / "parity.json", dict(parity) if parity is not None else {"max_abs": 0.0, "limit": 1e-4})
     (folder / "card.md").write_text("# Rule\n")
@@ -94,5 +98,6 @@ def make_bundle() -> MakeBundle:
 def params(project: Path) -> Params:
     """Few rollouts, a new look at every step."""
     loaded = load_params(project / "params.yaml")
-    changed = {"rollouts_per_task": 6, "untrained_rollouts_per_task": 2, "execute": 1, "seed": 100_000, "horizon": 25}
+    changed = {"rollouts_per_task": 6, "untrained_rollouts_per_task": 2, "execute": 1, "seed": 100_000}
+    changed |= {"horizon": 25, "swapped_rollouts_per_pair": 2}
     return loaded.model_copy(update={"evaluate": loaded.evaluate.model_copy(update=changed)})

@@ -29,7 +29,9 @@ def test_success_is_what_happened_in_the_cell_whatever_the_number_of_processes(p
     assert [rollout.seed for rollout in pressed] == list(range(100_000, 100_006))
     # The rule aims at the middle: two of the six buttons stand too far to the side.
     assert [rollout.success for rollout in pressed] == [False, False, True, True, True, True]
-    assert all((rollout.steps < 25) == rollout.success for rollout in pressed)
+    assert all(rollout.did_scene == rollout.success and not rollout.swapped for rollout in pressed)
+    # Begun within the horizon and held for half a second.
+    assert all((10 <= rollout.steps < 35) if rollout.success else rollout.steps == 25 for rollout in pressed)
     assert all(rollout.steps == 25 and not rollout.success for rollout in grouped["stand"][TASK])
     assert [rollout.instruction for rollout in pressed][:5] == [*TASKS[TASK].phrasings, TASKS[TASK].phrasings[0]]
 
@@ -39,6 +41,19 @@ def test_one_look_covers_the_actions_that_are_executed(plans, params):
     with Bench() as bench:
         (rollout,) = bench.run(plans[1], [100_000], params.evaluate.model_copy(update={"execute": 4}))
     assert (rollout.steps, rollout.replans) == (25, 7)
+
+
+@pytest.mark.sim
+def test_a_policy_can_be_told_the_other_task_of_a_scene(make_bundle, params, tmp_path):
+    folder = make_bundle(tmp_path / "stand", "stand", tasks={"faucet-open": 1, "faucet-close": 1})
+    plan = Plan("stand", folder, "faucet-open", 2, asked="faucet-close")
+    with Bench() as bench:
+        told = bench.run(plan, [100_000, 100_001], params.evaluate.model_copy(update={"execute": 4}))
+    assert [(one.task, one.asked, one.success, one.did_scene) for one in told] == [
+        ("faucet-open", "faucet-close", False, False)
+    ] * 2
+    assert all(one.swapped for one in told)
+    assert [one.instruction for one in told] == [*TASKS["faucet-close"].phrasings[:2]]
 
 
 def test_a_bundle_that_was_changed_is_not_run(plans, params):

@@ -12,7 +12,16 @@ from components.evaluate.report import CONFIDENCE, make_report, success_csv, suc
 
 def _rollouts(policy: str, task: str, results: str) -> list[Rollout]:
     return [
-        Rollout(policy, task, 100 + index, "go", letter == "y", 10 + index, 3) for index, letter in enumerate(results)
+        Rollout(policy, task, task, 100 + index, "go", letter == "y", letter == "y", 10 + index, 3)
+        for index, letter in enumerate(results)
+    ]
+
+
+def _told_another(policy: str, scene: str, asked: str, results: str) -> list[Rollout]:
+    """y: did what it was told; s: did that of the scene; n: neither."""
+    return [
+        Rollout(policy, scene, asked, 100 + index, "go", letter == "y", letter == "s", 10, 3)
+        for index, letter in enumerate(results)
     ]
 
 
@@ -47,6 +56,26 @@ def test_the_table_holds_the_same_numbers(report):
         ("seed-1", "drawer-open", 2, 2),
         ("seed-1", "handle-pull", 3, 4),
     ]
+
+
+@pytest.fixture
+def swapped():
+    rollouts = [
+        *_rollouts("seed-1", "faucet-open", "yyyy"),
+        *_told_another("seed-1", "faucet-open", "faucet-close", "yyysn"),
+        *_rollouts("wordless", "faucet-open", "nyyy"),
+    ]
+    return make_report(rollouts, {"seed-1": "a" * 64, "wordless": "b" * 64})
+
+
+def test_rollouts_that_were_told_another_task_count_apart(swapped):
+    seeing = swapped["policies"]["seed-1"]
+    assert (seeing["tasks"]["faucet-open"]["n"], seeing["mean"]) == (4, 1.0)
+    low, high = wilson(3, 5, CONFIDENCE)
+    numbers = {"did_asked": 3, "did_scene": 1, "n": 5, "rate": 0.6, "low": low, "high": high}
+    assert seeing["swapped"] == {"faucet-open": {"asked": "faucet-close", **numbers}}
+    assert "swapped" not in swapped["policies"]["wordless"]
+    assert len(success_csv(swapped).splitlines()) == 3
 
 
 def test_the_chart_is_a_picture_and_the_same_every_time(report):

@@ -46,6 +46,28 @@ def test_every_bundle_is_tried_and_a_second_run_writes_the_same_bytes(make_bundl
     assert [line["event"] for line in workspace.journal.read()] == ["evaluated", "evaluated"]
 
 
+@pytest.mark.sim
+def test_a_bundle_of_another_robot_is_left_out_and_said_so(make_bundle, params, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRIPLINE_WORKERS", "1")
+    workspace = Workspace(tmp_path)
+    few = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"rollouts_per_task": 1})})
+    make_bundle(workspace.bundles / "seed-1", "press", tasks={TASK: 5})
+    other = make_bundle(workspace.bundles / "seed-1@arm", "press", tasks={TASK: 5}, robot="arm")
+    run(workspace, few)
+    report = read_json(workspace.evaluation / "report.json")
+    assert list(report["policies"]) == ["seed-1"]
+    reason = "not evaluated: there is no simulated cell of arm"
+    assert report["not_evaluated"] == {"seed-1@arm": {"bundle": sha256_file(other / "manifest.json"), "reason": reason}}
+
+
+def test_bundles_of_other_robots_alone_are_refused(make_bundle, params, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRIPLINE_WORKERS", "1")
+    workspace = Workspace(tmp_path)
+    make_bundle(workspace.bundles / "seed-1", "press", tasks={TASK: 5}, robot="arm")
+    with pytest.raises(BundleError, match="name is 'arm', expected 'sawyer-cell'"):
+        run(workspace, params)
+
+
 def test_without_bundles_there_is_nothing_to_evaluate(params, tmp_path):
     with pytest.raises(RecordError, match="no bundle"):
         run(Workspace(tmp_path), params)

@@ -50,7 +50,7 @@ def test_clocks_never_go_back_and_keep_their_rate(rate_hz: float, jitter_ns: int
 def test_a_demonstration_holds_what_a_policy_needs(raw: Raw, studio: Studio, format_: Format) -> None:
     episode = studio.demonstrate(_plan(raw), format_, raw)
     steps = len(episode.stream("action"))
-    assert 5 < steps <= HORIZON
+    assert 5 < steps <= HORIZON + 6
     assert episode.instruction in TASKS["faucet-open"].phrasings
     assert episode.provenance.outcome == "success"
     assert len(episode.provenance.calibration_digest) == 64
@@ -110,6 +110,21 @@ def test_labels_are_clean_while_the_arm_runs_disturbed_actions(raw: Raw, studio:
     assert not difference[:, 3].any()
     # Same scene, and the expert has not met a disturbance yet: the first label is the same.
     assert np.array_equal(_values(disturbed, "action")[0], _values(clean, "action")[0])
+
+
+@pytest.mark.sim
+def test_the_arm_rests_undisturbed_once_the_task_is_done(raw: Raw, studio: Studio) -> None:
+    noisy = raw.model_copy(update={"noisy_share": 1.0, "execution_noise_max": 0.3, "hold_s": 0.4})
+    # The cells of the shared studio stop after another time.
+    with Studio() as own:
+        episode = own.demonstrate(_plan(raw), "hdf5", noisy)
+    labels, executed = _values(episode, "action"), _values(episode, "action_executed")
+    # Eight steps in which the condition is met: one that met it, one more of the expert, then rest.
+    assert not labels[-6:, :3].any()
+    assert np.array_equal(labels[-6:], executed[-6:])
+    assert len(set(labels[-7:, 3].tolist())) == 1, "the gripper stays as it was"
+    assert labels[-7, :3].any()
+    assert not np.array_equal(labels[:-6], executed[:-6])
 
 
 @pytest.mark.sim

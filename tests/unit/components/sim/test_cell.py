@@ -10,6 +10,7 @@ from components.core.errors import ContractError, UsageError
 from components.core.spec import SAWYER_CELL
 from components.sim.cameras import CAMERAS
 from components.sim.cell import CONTROL_NS, SUBSTEP_NS, Cell, Observation, Reading
+from components.sim.hold import Hold, hold_steps
 from components.sim.tasks import TASKS
 
 pytestmark = pytest.mark.sim
@@ -127,9 +128,9 @@ def test_actions_beyond_the_limits_are_clipped(drawer: Cell) -> None:
     assert np.array_equal(*reached)
 
 
-def test_success_must_hold_for_two_control_steps_in_a_row(drawer: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_success_must_hold_to_the_end_of_every_control_step(drawer: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     drawer.reset(1)
-    met = iter([1, 0, 1, 1, 0])
+    met = iter([1, 0, 1, 1, 1, 0])
     original = drawer._env.step
     calls = 0
 
@@ -141,16 +142,21 @@ def test_success_must_hold_for_two_control_steps_in_a_row(drawer: Cell, monkeypa
         return *rest, {**info, "success": float(next(met)) if calls % 4 == 0 else 1.0}
 
     monkeypatch.setattr(drawer._env, "step", step)
-    assert [drawer.step(np.zeros(4)) for _ in range(5)] == [False, False, False, True, False]
+    monkeypatch.setattr(drawer, "hold", Hold(hold_steps(0.15)))
+    seen = [(drawer.step(np.zeros(4)), drawer.holding) for _ in range(6)]
+    assert [success for success, _ in seen] == [False, False, False, False, True, False]
+    assert [holding for _, holding in seen] == [True, False, True, True, True, False]
 
 
 def test_a_reset_forgets_success(drawer: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     drawer.reset(1)
     original = drawer._env.step
     monkeypatch.setattr(drawer._env, "step", lambda action: (*original(action)[:4], {"success": 1.0}))
-    assert [drawer.step(np.zeros(4)) for _ in range(2)] == [False, True]
+    # Half a second is what counts where nobody says otherwise.
+    assert [drawer.step(np.zeros(4)) for _ in range(10)] == [False] * 9 + [True]
     drawer.reset(1)
     assert not drawer.success
+    assert not drawer.holding
 
 
 def test_an_episode_may_take_as_long_as_the_caller_wants(drawer: Cell) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from components.core.errors import ContractError, UsageError
 from components.sim.cell import Cell, Observation
 from components.sim.expert import Expert
+from components.sim.hold import Hold
 from components.sim.rollout import run_episode
 from components.sim.tasks import TASKS, task
 
@@ -29,13 +31,50 @@ def test_the_scripted_expert_finishes_every_task(name: str) -> None:
         for seed in (11, 12):
             outcome = run_episode(cell, act, seed=seed, instruction="do it", execute=1, horizon=60)
             assert outcome.success
-            assert outcome.replans == outcome.steps <= 60
+            assert outcome.replans == outcome.steps <= 70
         assert set(told) == {"do it"}
 
 
 def test_a_policy_is_asked_again_after_the_executed_part_of_its_chunk(drawer: Cell) -> None:
     outcome = run_episode(drawer, _still, seed=1, instruction="", execute=4, horizon=10)
     assert (outcome.success, outcome.steps, outcome.replans) == (False, 10, 3)
+
+
+class Blinking:
+    """A cell whose condition is met as `met` says, one entry a step, and held after three steps."""
+
+    def __init__(self, met: str) -> None:
+        self._met, self._hold = iter(met), Hold(3)
+
+    @property
+    def holding(self) -> bool:
+        return self._hold.holding
+
+    def reset(self, seed: int) -> None:
+        self._hold.reset()
+
+    def observe(self) -> Observation:
+        return Observation({}, np.zeros(4, np.float32))
+
+    def step(self, action: npt.ArrayLike) -> bool:
+        self._hold.update(next(self._met) == "y")
+        return self._hold.done
+
+
+@pytest.mark.parametrize(
+    ("met", "success", "steps"),
+    [
+        ("nnyyy", True, 5),  # begun and held within the horizon
+        ("nnnnnyyy", True, 8),  # begun with its last step, and held
+        ("nnnnnyyn", False, 8),  # begun with its last step, and lost
+        ("nnnnnny", False, 6),  # begun too late
+        ("yynyyn", False, 6),  # never held
+        ("nynyyyn", True, 6),  # lost and found again
+    ],
+)
+def test_success_has_to_begin_within_the_horizon_and_to_last(met: str, success: bool, steps: int) -> None:
+    outcome = run_episode(Blinking(met), _still, seed=1, instruction="", execute=4, horizon=6)
+    assert (outcome.success, outcome.steps) == (success, steps)
 
 
 def test_a_chunk_shorter_than_execute_is_run_whole(drawer: Cell) -> None:

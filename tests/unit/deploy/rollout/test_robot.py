@@ -28,7 +28,7 @@ SEEN = Observation({"fixed": np.zeros((96, 96, 3), np.uint8)}, np.zeros(4, np.fl
 def job(tmp_path: Path) -> RobotJob:
     return RobotJob(
         workspace=str(tmp_path), url=NOBODY, rollout_id="r", phase="canary", first_number=0, index=0, processes=1,
-        robots=3, tasks=("drawer-open", "faucet-open"), seed=300, execute=4, horizon=3, timeout_s=1.0,
+        robots=3, tasks=("drawer-open", "faucet-open"), seed=300, execute=4, horizon=3, hold_s=0.5, timeout_s=1.0,
         parent=os.getpid(),
     )  # fmt: skip
 
@@ -55,6 +55,7 @@ class FlatCell:
 
     taken: list[np.ndarray] = field(default_factory=list)
     success: bool = False
+    holding: bool = False
 
     def __enter__(self) -> FlatCell:
         return self
