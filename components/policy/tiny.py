@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from components.core.spec import Embodiment
+from components.policy.adapters import Adapters, module_key
 from components.policy.heads import ChunkHead
 from components.policy.language import InstructionEncoder
 from components.policy.vision import CameraEncoder
 
 _TEXT_DIM = 64
+STATE, TEXT = "state", "text"
 
 
 class TinyPolicy(nn.Module):
     """One CNN a camera with FiLM from the instruction, the robot's state, and a chunk of actions regressed at once.
 
-    `blind`: takes the same inputs and never looks at the images. It is the control for tasks that need no vision.
+    `blind`: takes the same inputs and never looks at the images; `wordless`: never at the instruction. These are the
+    controls for tasks that need no vision, and no language.
     """
 
-    def __init__(self, embodiment: Embodiment, *, vocab_size: int, text_len: int, chunk: int, blind: bool) -> None:
+    adapters: ClassVar[Adapters] = Adapters(
+        state=("head.first.sources.state",),
+        action=("head.last",),
+        cameras=("eyes", "head.first.sources"),
+        rows=("language.words.weight", "language.positions", "head.last.weight", "head.last.bias"),
+    )
+
+    def __init__(
+        self,
+        embodiment: Embodiment,
+        *,
+        vocab_size: int,
+        text_len: int,
+        chunk: int,
+        blind: bool = False,
+        wordless: bool = False,
+    ) -> None:
         super().__init__()
         seen = embodiment.observation
-        self.blind = blind
+        self.blind, self.wordless = blind, wordless
         self.language = InstructionEncoder(vocab_size, text_len, _TEXT_DIM)
-        eyes = [CameraEncoder(seen.image_px, _TEXT_DIM) for _ in (() if blind else seen.cameras)]
-        self.eyes = nn.ModuleList(eyes)
-        features = len(seen.state_names) + _TEXT_DIM + sum(eye.dim for eye in eyes)
-        self.head = ChunkHead(features, chunk, embodiment.action.dim)
+        # Named, not numbered: a camera of the same name is the same eye on another robot.
+        self.cameras = () if blind else tuple(map(module_key, seen.cameras))
+        eyes = {camera: CameraEncoder(seen.image_px, _TEXT_DIM) for camera in self.cameras}
+        self.eyes = nn.ModuleDict(eyes)
+        sizes = {STATE: len(seen.state_names), TEXT: _TEXT_DIM} | {name: eye.dim for name, eye in eyes.items()}
+        self.head = ChunkHead(sizes, chunk, embodiment.action.dim)
 
     def forward(self, images: Tensor, state: Tensor, tokens: Tensor) -> Tensor:
         """images uint8 [B, K, px, px, 3], state float32 [B, S], tokens int64 [B, T] -> float32 [B, H, A].
 
         State and actions are normalised; images are scaled here.
         """
-        text = self.language(tokens)
-        seen = [eye(images[:, index], text) for index, eye in enumerate(self.eyes)]
-        return self.head(torch.cat([state, text, *seen], dim=1))
+        # Padding reads as no word at all: the network is the same, and no instruction reaches it.
+        text = self.language(torch.zeros_like(tokens) if self.wordless else tokens)
+        seen = {name: self.eyes[name](images[:, place], text) for place, name in enumerate(self.cameras)}
+        return self.head({STATE: state, TEXT: text, **seen})

@@ -60,7 +60,7 @@ class CameraEncoder(nn.Module):
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
         """images uint8 [B, px, px, 3], text [B, text_dim] -> [B, dim]."""
         # A permuted view of [B, H, W, C] is channels_last already: the fast layout, without a copy.
-        features = images.permute(0, 3, 1, 2).to(torch.float32) * (2.0 / 255.0) - 1.0
+        features = images.permute(0, 3, 1, 2).to(torch.float32).mul_(2.0 / 255.0).sub_(1.0)
         for layer in self.layers:
             features = layer(features, text)
         return torch.cat([self.points(features), features.flatten(2).amax(dim=2)], dim=1)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from components.core.errors import ContractError
 from components.core.spec import Embodiment
+from components.transforms.quantiles import Quantiles
 from components.transforms.steps import (
     Bounds,
     CameraOrder,
@@ -21,6 +22,7 @@ from components.transforms.steps import (
     Normalise,
     ResizeImages,
     WordTokens,
+    length_for,
     require_finite,
     vocabulary_of,
 )
@@ -28,14 +30,18 @@ from components.transforms.steps import (
 
 @dataclass(frozen=True)
 class PolicyTransforms:
-    """Bound to one embodiment. B: batch, K: cameras, S: state, T: text, H: horizon, A: action dimensions."""
+    """Bound to one embodiment. B: batch, K: cameras, S: state, T: text, H: horizon, A: action dimensions.
+
+    `actions`: what becomes [-1, 1], where that is not the limits of the embodiment; targets beyond it are cut.
+    """
 
     embodiment: Embodiment
-    state: Normalise
+    state: Normalise | Quantiles
     tokens: WordTokens
+    actions: Bounds | None = None
 
     def __post_init__(self) -> None:
-        found, expected = len(self.state.mean), len(self.embodiment.observation.state_names)
+        found, expected = self.state.dim, len(self.embodiment.observation.state_names)
         if found != expected:
             raise ContractError(f"statistics of {found} state dimensions, {self.embodiment.name} has {expected}")
         for group in self.embodiment.action.groups:
@@ -44,6 +50,11 @@ class PolicyTransforms:
                 raise ContractError(
                     f"group {group.name!r}: representation is 'chunk_relative', a policy gives absolute or step_delta"
                 )
+        if self.actions is not None and len(self.actions.low) != self.embodiment.action.dim:
+            raise ContractError(
+                f"statistics of {len(self.actions.low)} action dimensions, {self.embodiment.name} has "
+                f"{self.embodiment.action.dim}"
+            )
         _ = self._bounds  # limits that make no sense are refused here, not at the first action
 
     @classmethod
@@ -53,12 +64,17 @@ class PolicyTransforms:
         state_mean: Sequence[float] | npt.NDArray[np.floating],
         state_std: Sequence[float] | npt.NDArray[np.floating],
         instructions: Sequence[str],
-        text_len: int = 16,
+        text_len: int | None = None,
+        *,
+        wordless: bool = False,
     ) -> PolicyTransforms:
-        """From the statistics [S] and the instructions of the training episodes; refuses an instruction too long."""
+        """From the statistics [S] and the instructions of the training episodes.
+
+        `text_len`: words that an instruction may have, by default what the longest needs (`length_for`); a longer one
+        is refused. `wordless`: one without a word is not.
+        """
         mean, std = (tuple(float(value) for value in values) for values in (state_mean, state_std))
-        tokens = WordTokens(vocabulary_of(instructions), text_len)
-        tokens.apply(sorted(set(instructions)))
+        tokens = fit_tokens(instructions, text_len, wordless=wordless)
         return cls(embodiment, Normalise(mean, std), tokens)
 
     @property
@@ -102,7 +118,8 @@ class PolicyTransforms:
 
     def normalise_actions(self, actions: npt.NDArray[np.floating]) -> Floats:
         """Physical actions [..., A] -> float32 training targets [..., A], cut to the limits first."""
-        return self._bounds.apply(self._clamp.apply(self._checked_actions(actions)))
+        targets = self._bounds.apply(self._clamp.apply(self._checked_actions(actions)))
+        return targets if self.actions is None else np.clip(targets, -1.0, 1.0)
 
     def save(self, folder: Path) -> None:
         """Writes transforms.json, stats.safetensors and tokenizer.json."""
@@ -127,7 +144,7 @@ class PolicyTransforms:
 
     @cached_property
     def _bounds(self) -> Bounds:
-        return Bounds(self.embodiment.action.low, self.embodiment.action.high)
+        return self.actions or Bounds(self.embodiment.action.low, self.embodiment.action.high)
 
     @cached_property
     def _clamp(self) -> Clamp:
@@ -156,3 +173,16 @@ class PolicyTransforms:
 
 def _is_batch_of_images(shape: tuple[int, ...], batch: int) -> bool:
     return len(shape) == 4 and shape[0] == batch and min(shape[1:3]) > 0 and shape[3] == 3
+
+
+def fit_tokens(
+    instructions: Sequence[str], text_len: int | None = None, known: Sequence[str] = (), *, wordless: bool = False
+) -> WordTokens:
+    """The words of `instructions`; `known` ones come first and keep their numbers.
+
+    `text_len`: words that an instruction may have, by default what the longest needs; a longer one is refused.
+    """
+    new = [word for word in vocabulary_of(instructions) if word not in set(known)]
+    tokens = WordTokens((*known, *new), length_for(instructions) if text_len is None else text_len, wordless=wordless)
+    tokens.apply(sorted(set(instructions)))
+    return tokens

@@ -23,6 +23,9 @@ PADDING_ID = 0
 UNKNOWN_ID = 1
 UNKNOWN_WORD = "<unknown>"
 _FIRST_WORD_ID = 2
+# A robot that reads noise aloud must not fill memory.
+_STRANGE_KEPT = 1000
+_SHORTEST, _LENGTH_STEP = 16, 8
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 log = logging.getLogger("gripline")
@@ -110,6 +113,10 @@ class Normalise:
             raise ContractError(f"epsilon is {self.epsilon}, it must be above 0")
 
     @property
+    def dim(self) -> int:
+        return len(self.mean)
+
+    @property
     def scale(self) -> npt.NDArray[np.float64]:
         return np.maximum(np.asarray(self.std, dtype=np.float64), self.epsilon)
 
@@ -173,13 +180,16 @@ class WordTokens:
     """Lower-case words to numbers: 0 is padding, 1 a word outside the vocabulary, the others count from 2.
 
     `overflow` says what becomes of an instruction of more than `length` words: "refuse" raises `ContractError`, "warn"
-    drops the last words and logs which. An instruction without a word is refused: a fully padded row has no meaning.
+    drops the last words and logs which. An instruction without a word is refused, as a fully padded row has no meaning,
+    unless the policy reads none (`wordless`). A word outside the vocabulary is logged once, when it is first met.
     """
 
     vocabulary: tuple[str, ...]
     length: int
     overflow: Overflow = "refuse"
+    wordless: bool = False
     _ids: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _strange: dict[str, None] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(set(self.vocabulary)) != len(self.vocabulary):
@@ -200,16 +210,33 @@ class WordTokens:
         tokens = np.full((len(instructions), self.length), PADDING_ID, dtype=np.int64)
         for row, instruction in enumerate(instructions):
             found = self._cut(instruction, split_words(instruction))
+            self._report(instruction, found)
             tokens[row, : len(found)] = [self._ids.get(word, UNKNOWN_ID) for word in found]
         return tokens
+
+    @property
+    def strange_words(self) -> tuple[str, ...]:
+        """Words outside the vocabulary that instructions held so far, at most 1,000 of them."""
+        return tuple(self._strange)
 
     def inverse(self, tokens: Ints) -> list[str]:
         """int64 [B, length] -> words joined by spaces; words outside the vocabulary come back as <unknown>."""
         known = {UNKNOWN_ID: UNKNOWN_WORD} | {number: word for word, number in self._ids.items()}
         return [" ".join(known[int(number)] for number in row if number != PADDING_ID) for row in tokens]
 
+    def _report(self, instruction: str, found: list[str]) -> None:
+        new = [word for word in dict.fromkeys(found) if word not in self._ids and word not in self._strange]
+        if new and not self.wordless and len(self._strange) < _STRANGE_KEPT:
+            self._strange.update(dict.fromkeys(new))
+            log.warning(
+                "no training episode held %s of %r; the policy takes %s for an unknown word",
+                ", ".join(map(repr, new)),
+                instruction,
+                "it" if len(new) == 1 else "each",
+            )
+
     def _cut(self, instruction: str, found: list[str]) -> list[str]:
-        if not found:
+        if not found and not self.wordless:
             raise ContractError(f"instruction {instruction!r} holds no word", hint="Say what the robot should do")
         if len(found) <= self.length:
             return found
@@ -218,6 +245,12 @@ class WordTokens:
             raise ContractError(message, hint="Shorten it, or train with a longer text length")
         log.warning("%s; dropped %s", message, " ".join(found[self.length :]))
         return found[: self.length]
+
+
+def length_for(instructions: Sequence[str]) -> int:
+    """Tokens that the longest instruction needs: the next multiple of 8, at least 16."""
+    longest = max((len(split_words(instruction)) for instruction in instructions), default=0)
+    return max(_SHORTEST, -(-longest // _LENGTH_STEP) * _LENGTH_STEP)
 
 
 def split_words(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -13,12 +14,15 @@ from components.core.errors import ContractError
 from components.core.files import read_json, write_bytes, write_json
 from components.core.spec import embodiment_from_dict
 from components.transforms.chain import PolicyTransforms
-from components.transforms.steps import PADDING_ID, UNKNOWN_ID, Normalise, WordTokens
+from components.transforms.quantiles import Quantiles
+from components.transforms.steps import PADDING_ID, UNKNOWN_ID, Bounds, Normalise, WordTokens
 
 TRANSFORMS_NAME = "transforms.json"
 STATS_NAME = "stats.safetensors"
 TOKENIZER_NAME = "tokenizer.json"
-_VERSION = 1
+# A chain that older readers cannot run has the second version: they refuse it rather than scale wrongly.
+_VERSION, _QUANTILES_VERSION = 1, 2
+_STATE_FORMS, _ACTION_FORMS = ("mean_std", "q01_q99"), ("limits", "q01_q99")
 
 
 def save_transforms(transforms: PolicyTransforms, folder: Path) -> None:
@@ -31,9 +35,11 @@ def save_transforms(transforms: PolicyTransforms, folder: Path) -> None:
         "outputs": ["refuse_not_finite", "unit_clamp", "bounds", "clamp"],
         "state_epsilon": state.epsilon,
     }
+    forms = {"state": _STATE_FORMS[isinstance(state, Quantiles)], "actions": _ACTION_FORMS[bool(transforms.actions)]}
+    if "q01_q99" in forms.values():
+        chain |= {"version": _QUANTILES_VERSION, "normalise": forms}
     write_json(folder / TRANSFORMS_NAME, chain)
-    stats = {"state_mean": np.asarray(state.mean, np.float64), "state_std": np.asarray(state.std, np.float64)}
-    write_bytes(folder / STATS_NAME, save(stats))
+    write_bytes(folder / STATS_NAME, save(_arrays(transforms)))
     tokenizer = {
         "type": "words",
         "length": tokens.length,
@@ -42,16 +48,20 @@ def save_transforms(transforms: PolicyTransforms, folder: Path) -> None:
         "unknown_id": UNKNOWN_ID,
         "vocabulary": list(tokens.vocabulary),
     }
+    if tokens.wordless:
+        tokenizer["wordless"] = True
     write_json(folder / TOKENIZER_NAME, tokenizer)
 
 
 def load_transforms(folder: Path) -> PolicyTransforms:
     """Raises `ContractError` naming the file that is missing, of another version, or does not fit."""
     chain = _json(folder / TRANSFORMS_NAME)
-    if chain.get("version") != _VERSION:
+    if chain.get("version") not in (_VERSION, _QUANTILES_VERSION):
         raise ContractError(
-            f"version {chain.get('version')!r}, expected {_VERSION}", where=str(folder / TRANSFORMS_NAME)
+            f"version {chain.get('version')!r}, expected {_VERSION} or {_QUANTILES_VERSION}",
+            where=str(folder / TRANSFORMS_NAME),
         )
+    state_form, action_form = _forms(chain, folder / TRANSFORMS_NAME)
     stats, tokenizer = _stats(folder / STATS_NAME), _json(folder / TOKENIZER_NAME)
     found = (tokenizer.get("type"), tokenizer.get("padding_id"), tokenizer.get("unknown_id"))
     if found != ("words", PADDING_ID, UNKNOWN_ID):
@@ -59,11 +69,48 @@ def load_transforms(folder: Path) -> PolicyTransforms:
     try:
         return PolicyTransforms(
             embodiment=embodiment_from_dict(chain["embodiment"]),
-            state=Normalise(stats["state_mean"], stats["state_std"], chain["state_epsilon"]),
-            tokens=WordTokens(tuple(tokenizer["vocabulary"]), tokenizer["length"], tokenizer["overflow"]),
+            state=_state(state_form, stats, chain["state_epsilon"]),
+            tokens=WordTokens(
+                tuple(tokenizer["vocabulary"]),
+                tokenizer["length"],
+                tokenizer["overflow"],
+                wordless=tokenizer.get("wordless", False) is True,
+            ),
+            actions=Bounds(stats["action_low"], stats["action_high"]) if action_form == "q01_q99" else None,
         )
     except (KeyError, TypeError) as error:
         raise ContractError(f"{error} is missing or of the wrong type", where=str(folder)) from error
+
+
+def _arrays(transforms: PolicyTransforms) -> dict[str, npt.NDArray[np.float64]]:
+    state, actions = transforms.state, transforms.actions
+    if isinstance(state, Quantiles):
+        found = {"state_q01": state.low, "state_q99": state.high}
+    else:
+        found = {"state_mean": state.mean, "state_std": state.std}
+    if actions is not None:
+        found |= {"action_low": actions.low, "action_high": actions.high}
+    return {name: np.asarray(values, np.float64) for name, values in found.items()}
+
+
+def _forms(chain: dict[str, Any], path: Path) -> tuple[str, str]:
+    """How states and actions are normalised. Files of the first version do not say, and know one way."""
+    found = chain.get("normalise", {}) if chain["version"] == _QUANTILES_VERSION else {}
+    forms = found.get("state", _STATE_FORMS[0]), found.get("actions", _ACTION_FORMS[0])
+    for name, form, known in zip(("state", "actions"), forms, (_STATE_FORMS, _ACTION_FORMS), strict=True):
+        if form not in known:
+            raise ContractError(
+                f"normalise.{name} is {form!r}, expected one of {', '.join(known)}",
+                where=str(path),
+                hint="A newer gripline may have written it",
+            )
+    return forms
+
+
+def _state(form: str, stats: dict[str, tuple[float, ...]], epsilon: float) -> Normalise | Quantiles:
+    if form == "q01_q99":
+        return Quantiles(stats["state_q01"], stats["state_q99"], epsilon)
+    return Normalise(stats["state_mean"], stats["state_std"], epsilon)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from components.core.errors import ContractError, InputError
 from components.core.files import read_json
 from components.dataset.layout import ACTION, STATE
 from components.dataset.stats import STAT_NAMES
+from components.transforms.quantiles import Quantiles
 from components.transforms.store import STATS_NAME, TRANSFORMS_NAME, load_transforms
 
 # Feature key -> some of min, max, mean, std and quantiles, float64 [D] each.
@@ -71,10 +72,13 @@ def _bundle(folder: Path) -> Mapping[str, Mapping[str, Any]]:
         transforms = load_transforms(folder)
     except ContractError as error:
         raise InputError(error.message, where=error.where, hint=error.hint) from error
-    action = transforms.embodiment.action
+    state, scaled, limits = transforms.state, transforms.actions, transforms.embodiment.action
     return {
-        STATE: {"mean": transforms.state.mean, "std": transforms.state.std},
-        ACTION: {"min": action.low, "max": action.high},
+        STATE: {"q01": state.low, "q99": state.high}
+        if isinstance(state, Quantiles)
+        else {"mean": state.mean, "std": state.std},
+        ACTION: {"min": limits.low, "max": limits.high}
+        | ({} if scaled is None else {"q01": scaled.low, "q99": scaled.high}),
     }
 
 

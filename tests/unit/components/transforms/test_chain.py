@@ -131,6 +131,23 @@ def test_fit_refuses_instructions_and_statistics_that_do_not_fit():
         PolicyTransforms.fit(SAWYER_CELL, [0.0] * 3, [1.0] * 3, ["open"])
 
 
+def test_the_text_is_as_long_as_the_longest_instruction_needs(tmp_path: Path):
+    short, long = (PolicyTransforms.fit(SAWYER_CELL, [0.0] * 4, [1.0] * 4, ["go " * words]) for words in (3, 20))
+    assert (short.text_len, long.text_len) == (16, 24)
+    with pytest.raises(ContractError, match=r"instruction of 17 words, the policy takes 16: 'go go"):
+        short.tokens.apply(["go " * 17])
+
+
+def test_a_chain_that_reads_nothing_is_kept_as_such(tmp_path: Path):
+    made = PolicyTransforms.fit(SAWYER_CELL, [0.0] * 4, [1.0] * 4, [""], wordless=True)
+    made.save(tmp_path)
+    loaded = PolicyTransforms.load(tmp_path)
+    assert loaded == made
+    assert (loaded.tokens.apply([""]) == 0).all()
+    chain().save(tmp_path)
+    assert "wordless" not in (tmp_path / "tokenizer.json").read_text()
+
+
 def test_limits_without_a_width_are_refused_at_once():
     group = replace(SAWYER_CELL.action.groups[1], low=(1.0,))
     broken = replace(SAWYER_CELL, action=replace(SAWYER_CELL.action, groups=(group,)))

@@ -14,6 +14,7 @@ from components.transforms.steps import (
     Normalise,
     ResizeImages,
     WordTokens,
+    length_for,
     require_finite,
     split_words,
     vocabulary_of,
@@ -164,6 +165,38 @@ def test_a_long_instruction_is_never_cut_in_silence(caplog: pytest.LogCaptureFix
         tokens = WordTokens(vocabulary, 2, overflow="warn").apply(["open the drawer"])
     assert tokens.shape == (1, 2)
     assert "dropped drawer" in caplog.text
+
+
+def test_unknown_words_are_said_once_each(caplog: pytest.LogCaptureFixture):
+    step = WordTokens(("open", "the"), 6)
+    with caplog.at_level(logging.WARNING, logger="gripline"):
+        for text in ("open the drawer", "Open the DRAWER gently", "open the drawer", "gently", "open the"):
+            step.apply([text])
+    assert caplog.messages == [
+        "no training episode held 'drawer' of 'open the drawer'; the policy takes it for an unknown word",
+        "no training episode held 'gently' of 'Open the DRAWER gently'; the policy takes it for an unknown word",
+    ]
+    assert step.strange_words == ("drawer", "gently")
+    assert step == WordTokens(("open", "the"), 6)
+
+
+def test_a_robot_that_reads_noise_aloud_does_not_fill_memory(caplog: pytest.LogCaptureFixture):
+    step = WordTokens(("open",), 4)
+    for number in range(1100):
+        step.apply([f"w{number}"])
+    assert len(step.strange_words) == len(caplog.messages) == 1000
+
+
+def test_the_length_is_the_next_multiple_of_eight_that_holds_every_word():
+    found = [length_for(["open", "so " * words]) for words in (1, 16, 17, 24, 25)]
+    assert found == [16, 16, 24, 24, 32]
+    assert length_for([]) == 16
+
+
+def test_a_policy_that_reads_nothing_takes_no_words(caplog: pytest.LogCaptureFixture):
+    step = WordTokens(("open",), 3, wordless=True)
+    assert step.apply(["", "shut", "open"]).tolist() == [[0, 0, 0], [1, 0, 0], [2, 0, 0]]
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize("text", ["", "  ", "?!", "___"])
