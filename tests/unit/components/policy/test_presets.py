@@ -28,6 +28,12 @@ def test_configuration_survives_json(config):
     assert config_from_dict(json.loads(json.dumps(config.as_dict()))) == config
 
 
+def test_a_configuration_from_before_there_were_wordless_policies_is_of_one_that_reads(config):
+    older = {key: value for key, value in config.as_dict().items() if key != "wordless"}
+    assert config_from_dict(older) == config
+    assert not config_from_dict(older).wordless
+
+
 @pytest.mark.parametrize("change", [{"depth": 3}, {"chunk": None}])
 def test_configuration_of_other_fields_is_refused(config, change):
     value = {key: item for key, item in {**config.as_dict(), **change}.items() if item is not None}

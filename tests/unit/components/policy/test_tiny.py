@@ -8,16 +8,14 @@ import torch
 from components.policy.tiny import TinyPolicy
 
 
-def _policy(config, blind: bool) -> TinyPolicy:
+def _policy(config, *, blind: bool = False, wordless: bool = False) -> TinyPolicy:
     torch.manual_seed(1)
-    module = TinyPolicy(
-        config.embodiment, vocab_size=config.vocab_size, text_len=config.text_len, chunk=config.chunk, blind=blind
-    )
-    return module.eval()
+    sizes = {"vocab_size": config.vocab_size, "text_len": config.text_len, "chunk": config.chunk}
+    return TinyPolicy(config.embodiment, **sizes, blind=blind, wordless=wordless).eval()
 
 
 def test_sees_images_state_and_instruction(config, observations):
-    policy = _policy(config, blind=False)
+    policy = _policy(config)
     images, state, tokens = observations
     before = policy(images, state, tokens)
     assert before.shape == (3, 8, 4)
@@ -39,24 +37,37 @@ def test_blind_policy_sees_no_image_but_all_the_rest(config, observations):
     assert not torch.equal(policy(images, state, tokens.roll(1, dims=0)), before)
 
 
+def test_wordless_policy_reads_no_instruction_but_sees_all_the_rest(config, observations):
+    policy = _policy(config, wordless=True)
+    images, state, tokens = observations
+    before = policy(images, state, tokens)
+    assert torch.equal(policy(images, state, tokens.roll(1, dims=0)), before)
+    assert not torch.equal(policy(images, state + 1.0, tokens), before)
+    assert not torch.equal(policy(255 - images, state, tokens), before)
+    # The same weights as those of the policy that reads, so that nothing else tells the two apart.
+    reading = _policy(config)
+    assert all(torch.equal(one, reading.state_dict()[name]) for name, one in policy.state_dict().items())
+    assert torch.equal(reading(images, state, torch.zeros_like(tokens)), before)
+
+
 def test_rows_of_a_batch_do_not_mix(config, observations):
-    policy = _policy(config, blind=False)
+    policy = _policy(config)
     together = policy(*observations)
     alone = torch.cat([policy(*(part[row : row + 1] for part in observations)) for row in range(3)])
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-5)
 
 
 def test_every_weight_takes_part(config, observations):
-    policy = _policy(config, blind=False).train()
+    policy = _policy(config).train()
     policy(*observations).square().sum().backward()
     idle = [name for name, weight in policy.named_parameters() if weight.grad is None or not weight.grad.abs().sum()]
     assert idle == []
 
 
-@pytest.mark.parametrize("blind", [False, True])
+@pytest.mark.parametrize("control", [{}, {"blind": True}, {"wordless": True}])
 @pytest.mark.filterwarnings("ignore")  # the exporter's own deprecations
-def test_exports_with_a_batch_axis_that_is_free(config, observations, tmp_path, blind):
-    policy = _policy(config, blind)
+def test_exports_with_a_batch_axis_that_is_free(config, observations, tmp_path, control):
+    policy = _policy(config, **control)
     batch = torch.export.Dim("batch")
     program = torch.onnx.export(
         policy,
