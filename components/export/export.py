@@ -20,10 +20,12 @@ from components.core.spec import require_same
 from components.core.workspace import Workspace
 from components.dataset.reader import Dataset
 from components.export.assemble import Bundled
-from components.export.frames import sample
+from components.export.external import bundle_external
 from components.export.module import bundle_module
-from components.export.observations import Observations
+from components.export.recorded import Recorded
 from components.policy.checkpoint import checkpoint_digest, load_policy
+from components.policy.external import external_digest, is_external
+from components.transforms.chain import PolicyTransforms
 
 PARITY_NAME = "parity.json"
 KIND = "chunk_regression"
@@ -40,12 +42,11 @@ def run(workspace: Workspace, params: Params) -> None:
     checkpoints = sorted(path.parent for path in workspace.train.glob(f"*/{RECORD_NAME}"))
     if not checkpoints:
         raise RecordError("no checkpoint", where=str(workspace.train), hint="Run the train stage first")
-    dataset = Dataset.open(workspace.dataset)
-    observations = sample(dataset, params.export.parity_samples)
+    recorded = Recorded(workspace.root, Dataset.open(workspace.dataset), params.export.parity_samples)
     summary: dict[str, float] = {}
     for folder in tqdm(checkpoints, desc="export", unit="policy"):
         started = time.monotonic()
-        bundled = export_checkpoint(folder, workspace.bundles / folder.name, params, dataset, observations)
+        bundled = export_checkpoint(folder, workspace.bundles / folder.name, params, recorded)
         summary[folder.name] = bundled.parity["max_abs"]
         workspace.journal.write(
             "export", policy=folder.name, bundle=bundled.digest, seconds=round(time.monotonic() - started, 3)
@@ -55,15 +56,16 @@ def run(workspace: Workspace, params: Params) -> None:
     write_json(workspace.bundles / PARITY_NAME, summary)
 
 
-def export_checkpoint(
-    checkpoint: Path, target: Path, params: Params, dataset: Dataset, observations: Observations
-) -> Bundled:
+def export_checkpoint(checkpoint: Path, target: Path, params: Params, recorded: Recorded) -> Bundled:
     """One checkpoint folder -> one sealed bundle."""
-    made = read_record(checkpoint, "checkpoint")
-    if made.digest != checkpoint_digest(checkpoint):
+    made, foreign = read_record(checkpoint, "checkpoint"), is_external(checkpoint)
+    if made.digest != (external_digest if foreign else checkpoint_digest)(checkpoint):
         raise RecordError("the checkpoint is not what its record says", where=str(checkpoint), hint="Train it again")
+    if foreign:
+        return _export_external(checkpoint, target, params, recorded, made)
     module, config, transforms = load_policy(checkpoint)
-    require_same(dataset.embodiment, transforms.embodiment, where=str(checkpoint))
+    body, observations = recorded.of(transforms.embodiment, made.params, str(checkpoint))
+    require_same(body, transforms.embodiment, where=str(checkpoint))
     contract = Contract(
         embodiment=transforms.embodiment,
         chunk=config.chunk,
@@ -79,7 +81,11 @@ def export_checkpoint(
         inputs={"checkpoint": made.digest},
         params={**params.export.model_dump(mode="json"), "execute": contract.execute},
         counts={"parameters": sum(parameter.numel() for parameter in module.parameters())},
-        attrs={"blind": config.blind, "episodes": _episodes(checkpoint / "episodes.parquet")},
+        attrs={
+            "blind": config.blind,
+            "wordless": config.wordless,
+            "episodes": _episodes(checkpoint / "episodes.parquet"),
+        },
     )
     return bundle_module(
         module,
@@ -90,6 +96,25 @@ def export_checkpoint(
         record=record,
         limit=params.export.parity_max_abs,
     )
+
+
+def _export_external(checkpoint: Path, target: Path, params: Params, recorded: Recorded, made: Record) -> Bundled:
+    told = PolicyTransforms.load(checkpoint).embodiment
+    require_same(recorded.of(told, made.params, str(checkpoint))[0], told, where=str(checkpoint))
+    record = Record(
+        kind="bundle",
+        digest="",
+        inputs={"checkpoint": made.digest},
+        params={**params.export.model_dump(mode="json"), "execute": params.evaluate.execute},
+        counts={name: made.counts[name] for name in ("parameters",) if name in made.counts},
+        attrs={
+            "blind": False,
+            "external": made.attrs["external"],
+            "episodes": _episodes(checkpoint / "episodes.parquet"),
+        },
+    )
+    limit = params.export.parity_max_abs
+    return bundle_external(checkpoint, target, execute=params.evaluate.execute, record=record, limit=limit)
 
 
 def _episodes(path: Path) -> dict[str, dict[str, int]]:

@@ -18,7 +18,7 @@ from components.export.graph import serialise
 
 # With an example batch of 1 the exporter would take the axis for a constant.
 EXAMPLE_BATCH = 2
-_REGISTRATION = "torch.onnx._internal.exporter._registration"
+_TALKATIVE = ("torch.onnx._internal.exporter._registration", "onnxscript.optimizer._constant_folding")
 
 
 def to_onnx(module: nn.Module, contract: Contract, example: dict[str, npt.NDArray]) -> bytes:
@@ -45,10 +45,11 @@ def to_onnx(module: nn.Module, contract: Contract, example: dict[str, npt.NDArra
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Drops what the exporter says about itself: torchvision's absence, and its own deprecated calls."""
-    registration = logging.getLogger(_REGISTRATION)
-    level = registration.level
-    registration.setLevel(logging.ERROR)
+    """Drops what the exporter says about itself: torchvision's absence, what it leaves as it is, deprecated calls."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`", category=FutureWarning)
@@ -56,4 +57,5 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message="# The axis name: batch will not be used", category=UserWarning)
             yield
     finally:
-        registration.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

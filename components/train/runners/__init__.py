@@ -1,0 +1,1 @@
+"""Foreign trainers as scripts: run in their own environments, never imported."""
