@@ -34,7 +34,7 @@ class Normalise(Section):
 
 
 class Freeze(Section):
-    """Parameters that stand still for a part of the training: the first rule that matches a name and a step holds."""
+    """Parameters that stand still for a part of the training: in a step, those that a rule matches then."""
 
     # Pattern of parameter names, as in a shell: "eyes.*".
     match: str
@@ -42,14 +42,26 @@ class Freeze(Section):
     # The first step that trains them; null: none does.
     until_step: Positive | None = None
 
+    @model_validator(mode="after")
+    def _forwards(self) -> Freeze:
+        if self.until_step is not None and self.until_step <= self.from_step:
+            raise ValueError(f"until_step {self.until_step} is not after from_step {self.from_step}")
+        return self
+
 
 class Lora(Section):
     """Low-rank adapters in place of whole matrices (Hu et al. 2021). 0 `rank`: none."""
 
     rank: Count = 0
     alpha: Annotated[float, Field(gt=0)] = 16.0
-    # Patterns of module names; what they do not match and no rule of `freeze` covers trains whole.
+    # Patterns of names of Linear and Conv2d layers; what they do not match and no rule of `freeze` covers trains whole.
     match: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Lora:
+        if bool(self.rank) != bool(self.match):
+            raise ValueError("rank and match are given together: adapters stand beside layers")
+        return self
 
 
 class Pinned(Section):
@@ -170,6 +182,8 @@ class Train(Section):
     def _whole(self) -> Train:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must be a non-empty list of different numbers")
+        if self.external is not None and self.mixture:
+            raise ValueError("external takes the workspace's own dataset alone: clear mixture")
         if self.batch_size % self.loader.lanes:
             raise ValueError(f"batch_size {self.batch_size} is no multiple of loader.lanes {self.loader.lanes}")
         return self

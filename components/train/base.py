@@ -17,6 +17,10 @@ from components.dataset.statistics.base import BaseStats, read_base
 from components.dataset.statistics.compare import Comparison, compare
 from components.dataset.stats import RunningStats
 
+Values = npt.NDArray[np.float64]
+
+MEAN_STD, QUANTILES = ("mean", "std"), ("q01", "q99")
+
 
 @dataclass(frozen=True)
 class Base:
@@ -26,10 +30,16 @@ class Base:
     comparison: Comparison
     digest: str
 
-    @property
-    def state_moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Mean and standard deviation [S] that states are normalised by."""
-        return self.stats[STATE]["mean"], self.stats[STATE]["std"]
+    def pair(self, key: str, names: tuple[str, str], width: int) -> tuple[Values, Values]:
+        """Two statistics [width] of a feature. Raises `ContractError` where the file does not hold them."""
+        low, high = names
+        found = self.stats.get(key, {})
+        if low not in found or high not in found or len(found[low]) < width:
+            raise ContractError(
+                f"the base statistics hold no {low} and {high} of {width} dimensions of {key}",
+                hint="Set train.normalise to what the base was normalised by, or clear train.base_statistics",
+            )
+        return found[low][:width], found[high][:width]
 
     def write_report(self, folder: Path) -> None:
         """base_statistics.json for programs, base_statistics.md for people."""
@@ -37,24 +47,27 @@ class Base:
         write_text(folder / "base_statistics.md", self.comparison.markdown())
 
 
-def read_base_statistics(path: Path, data: Mapping[str, RunningStats], body: Embodiment) -> Base:
-    """Reads and compares.
+def read_base_statistics(
+    path: Path, data: Mapping[str, RunningStats], body: Embodiment, names: tuple[str, str] = MEAN_STD
+) -> Base:
+    """Reads and compares; `names`: the statistics that states are normalised by.
 
     Raises `InputError` for a file that holds no statistics, `ContractError` where they are of another state.
     """
     stats, width = read_base(path), len(body.observation.state_names)
     state = stats.get(STATE, {})
-    for name in ("mean", "std"):
+    for name in names:
         if name not in state:
-            raise ContractError(f"{STATE} has no {name}", where=str(path), hint="States are normalised by mean and std")
+            hint = f"States are normalised by {names[0]} and {names[1]}"
+            raise ContractError(f"{STATE} has no {name}", where=str(path), hint=hint)
     # Trainers of several robots pad what is narrow with zeros.
-    if len(state["mean"]) < width or any(state[name][width:].any() for name in ("mean", "std")):
+    if len(state[names[0]]) < width or any(state[name][width:].any() for name in names):
         raise ContractError(
-            f"{STATE} has {len(state['mean'])} dimensions, {body.name} has {width}",
+            f"{STATE} has {len(state[names[0]])} dimensions, {body.name} has {width}",
             where=str(path),
             hint="Take the statistics of a checkpoint of this embodiment, or clear train.base_statistics",
         )
     stats[STATE] = {name: values[:width] for name, values in state.items()}
-    names = {STATE: body.observation.state_names, ACTION: body.action.names}
+    called = {STATE: body.observation.state_names, ACTION: body.action.names}
     digest = digest_json({key: {name: one.tolist() for name, one in of.items()} for key, of in stats.items()})
-    return Base(stats, compare(data, stats, names=names), digest)
+    return Base(stats, compare(data, stats, names=called), digest)

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from components.core.errors import DatasetError, RecordError
-from components.core.files import sha256_file
 from components.core.params import Params, Train
 from components.core.spec import Embodiment
 from components.core.workspace import Workspace
 from components.dataset.layout import ACTION, STATE
-from components.dataset.parts import Part, part_of
-from components.dataset.reader import Dataset
-from components.dataset.select import select
+from components.dataset.parts import Part
 from components.dataset.statistics.merging import running_of_parts
 from components.dataset.stats import RunningStats
-from components.train.base import Base, read_base_statistics
+from components.policy.presets import Needs
+from components.train.base import MEAN_STD, QUANTILES, Base, read_base_statistics
 from components.train.jobs import plan_jobs, validations_of
+from components.train.mixture import (
+    TRAIN,
+    VAL,
+    by_embodiment,
+    embodiments,
+    mixture_weights,
+    open_sources,
+    parts_of_split,
+    quality_weights,
+    require_apart,
+    warn_of_rates,
+)
+from components.train.needs import require_needs
+from components.train.normalising import fit_transforms
+from components.train.own import own_source
+from components.train.refusals import require_finite, require_single
 from components.train.sides import Side, make_sides, windows_of
-from components.train.weights import window_weights
-from components.transforms.chain import PolicyTransforms
+from components.train.start import Start, read_start
+from components.train.teacher import require_teacher
+from components.transforms.chain import PolicyTransforms, fit_tokens
+from components.transforms.steps import length_for
 
-SPLITS = ("train", "val")
+SPLITS = (TRAIN, VAL)
 # What `data/train/<name>/episodes.parquet` says of an episode.
 EPISODE_COLUMNS = ("episode_id", "source_uri", "source_sha256", "robot_id", "collector_id", "site", "task", "split")
 # Below robots/: statistics of base checkpoints.
@@ -41,7 +54,9 @@ class Inputs:
     """`digests`: what this came from, for the records; `episodes`: `EPISODE_COLUMNS` of the training episodes.
 
     `base`: a base checkpoint's statistics, where they took the place of the data's own; `weights` float32 [E]: what a
-    window of each training episode counts, in the order of `episodes`, where they count differently.
+    window of each training episode counts, in the order of `episodes`, where they count differently; `others`: the
+    transforms of the other embodiments in the mixture; `start`: the checkpoint to begin from; `teacher`: the folder of
+    a verified bundle.
     """
 
     train: Side
@@ -51,74 +66,86 @@ class Inputs:
     digests: dict[str, str]
     base: Base | None = None
     weights: npt.NDArray[np.float32] | None = None
+    others: tuple[PolicyTransforms, ...] = ()
+    start: Start | None = None
+    teacher: Path | None = None
+
+    @property
+    def robots(self) -> tuple[PolicyTransforms, ...]:
+        """The transforms of all embodiments, the workspace's own first."""
+        return (self.transforms, *self.others)
 
 
 def load_inputs(workspace: Workspace, params: Params) -> Inputs:
-    """Chooses the accepted episodes, and decodes them into the cache where that pays.
+    """Chooses the accepted episodes of all sources, and decodes them into the cache where that pays.
 
-    Raises `RecordError` where the verdicts are missing or of another dataset, `DatasetError` where nothing is left.
+    Raises `RecordError` where the verdicts are missing or of another dataset, `DatasetError` where nothing is left or a
+    source of the mixture is not what was named, `ContractError` where the checkpoint to begin from does not fit.
     """
-    dataset, verdicts = Dataset.open(workspace.dataset), workspace.checks / "verdicts.parquet"
-    whole = part_of(dataset)
-    _require_verdicts(verdicts, whole)
-    chosen = {split: _accepted(whole, split, params.train.where, verdicts) for split in SPLITS}
-    running = running_of_parts(chosen["train"], [STATE, ACTION])
-    _require_finite(running[STATE], chosen["train"])
-    digests = {"dataset": dataset.digest, "verdicts": sha256_file(verdicts)}
-    state, base = running[STATE].result(), None
-    moments = state["mean"], state["std"]
-    if params.train.base_statistics:
-        path = workspace.robots / BASES / params.train.base_statistics
-        base = read_base_statistics(path, running, dataset.embodiment)
-        moments, digests["base_statistics"] = base.state_moments, base.digest
-    wanted = [(chosen[split], _epochs(params.train, chosen, split)) for split in SPLITS]
+    train_params = params.train
+    sources = [own_source(workspace, params), *open_sources(workspace.root, train_params.mixture)]
+    require_apart(sources)
+    chosen = {split: parts_of_split(sources, split) for split in SPLITS}
+    warn_of_rates(chosen["train"])
+    groups = by_embodiment(chosen["train"])
+    bodies = embodiments(groups)
+    require_single(train_params, [body.name for body in bodies])
+    wordless = not all(_needs(train_params, body, groups, chosen).instructions for body in bodies)
+    running = {name: running_of_parts(parts, [STATE, ACTION]) for name, parts in groups.items()}
+    for name, parts in groups.items():
+        require_finite(running[name][STATE], parts)
+    digests = {role: digest for source in sources for role, digest in source.digests.items()}
+    base = _base(workspace, params, running, bodies[0], digests)
+    start, teacher = read_start(workspace.root, train_params), _teacher(workspace, train_params, bodies[0], digests)
+    if start is not None:
+        digests["start_from"] = train_params.start_from.sha256
+    wanted = [(chosen[split], _epochs(train_params, chosen, split)) for split in SPLITS]
     train, val = make_sides(wanted, workspace.frame_cache, limit_bytes=int(params.cache.frames_gb * 1e9))
-    transforms = _transforms(dataset.embodiment, moments, train)
-    weights = window_weights(chosen["train"], verdicts, params.train.quality_weight)
-    return Inputs(train, val, transforms, train.table(EPISODE_COLUMNS), digests, base, weights)
+    train = replace(train, weights=mixture_weights(sources))
+    # Words are learnt from training episodes alone; held-out ones only have to fit.
+    length = length_for([*train.instructions, *val.instructions])
+    tokens = fit_tokens(train.instructions, length, start.vocabulary if start else (), wordless=wordless)
+    own, *others = [
+        fit_transforms(body, running[body.name], train_params.normalise, tokens, None if number else base)
+        for number, body in enumerate(bodies)
+    ]
+    weights = quality_weights(sources, train_params.quality_weight)
+    episodes = train.table(EPISODE_COLUMNS)
+    return Inputs(train, val, own, episodes, digests, base, weights, tuple(others), start, teacher)
 
 
-def _transforms(body: Embodiment, moments: tuple[np.ndarray, np.ndarray], train: Side) -> PolicyTransforms:
-    instructions = sorted(set(train.table(["instruction"])["instruction"]))
-    return PolicyTransforms.fit(body, *moments, instructions=instructions)
+def _needs(params: Train, body: Embodiment, groups: Mapping[str, Sequence[Part]], chosen: Mapping) -> Needs:
+    held = [part for part in chosen["val"] if part.dataset.embodiment.name == body.name]
+    return require_needs(params.preset, body, [*groups[body.name], *held])
 
 
-def _require_verdicts(path: Path, part: Part) -> None:
-    if not path.is_file():
-        raise RecordError("no such file", where=str(path), hint="Run the stage check first")
-    judged = pq.read_table(path, columns=["episode_id"])["episode_id"].combine_chunks()
-    ids = part.dataset.table(["episode_id"])["episode_id"]
-    unjudged = ids.filter(pc.invert(pc.is_in(ids, value_set=judged.cast(ids.type))))
-    if len(unjudged):
-        raise RecordError(
-            f"{len(unjudged)} episodes of the dataset have no verdict, the first is {pc.min(unjudged).as_py()}",
-            where=str(path),
-            hint="Run the stage check again",
-        )
+def _teacher(workspace: Workspace, params: Train, body: Embodiment, digests: dict[str, str]) -> Path | None:
+    if not params.teacher.path:
+        return None
+    folder = workspace.root / params.teacher.path
+    digests["teacher"] = require_teacher(folder, params.teacher, body, params.chunk)
+    return folder
 
 
-def _accepted(part: Part, split: str, where: str, verdicts: Path) -> tuple[Part, ...]:
-    # One condition after the other: what is asked for can widen neither side of the split.
-    asked = select([part], where, verdicts) if where else [part]
-    try:
-        return tuple(select(asked, f"split = '{split}' AND verdict = 'accepted'", verdicts))
-    except DatasetError as error:
-        raise DatasetError(
-            f"no accepted episode in split {split!r}: {error.message}",
-            where=error.where,
-            hint="Add episodes, look at data/checks/verdicts.parquet, or change ingest.val_share or train.where",
-        ) from error
-
-
-def _require_finite(state: RunningStats, parts: Sequence[Part]) -> None:
-    """Statistics leave out what is not finite; training would not."""
-    if int(state.result()["count"][0]) != windows_of(parts):
-        raise DatasetError("an accepted episode holds a state that is not finite", where=str(parts[0].dataset.root))
+def _base(
+    workspace: Workspace,
+    params: Params,
+    running: Mapping[str, Mapping[str, RunningStats]],
+    body: Embodiment,
+    digests: dict[str, str],
+) -> Base | None:
+    if not params.train.base_statistics:
+        return None
+    path = workspace.robots / BASES / params.train.base_statistics
+    names = QUANTILES if params.train.normalise.state == "q01_q99" else MEAN_STD
+    base = read_base_statistics(path, running[body.name], body, names)
+    digests["base_statistics"] = base.digest
+    return base
 
 
 def _epochs(params: Train, chosen: dict[str, tuple[Part, ...]], split: str) -> float:
     """Passes over a side that all jobs of the run make together."""
     steps = [job.steps for job in plan_jobs(params)]
     if split == "val":
-        return float(sum(map(validations_of, steps)))
-    return sum(steps) * params.batch_size / windows_of(chosen[split])
+        return float(sum(validations_of(count, params.checkpoints.every) for count in steps))
+    return sum(steps) * params.accumulate * params.batch_size / windows_of(chosen[split])

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -22,24 +23,36 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Side:
-    """Some episodes, and where their frames come from: the same batches from each place."""
+    """Some episodes, and where their frames come from: the same batches from each place.
+
+    `weights`: of each part in a mixture; None: every window once an epoch.
+    """
 
     parts: tuple[Part, ...]
     choice: Choice
+    weights: tuple[float, ...] | None = None
 
-    def loader(self, params: Train, *, seed: int = 0, shuffle: bool = True) -> Loader:
+    def loader(self, params: Train, *, seed: int = 0, shuffle: bool = True, lane: int | None = None) -> Loader:
         """Windows of one observation and `params.chunk` actions; to be closed.
 
+        `lane`: one of `params.loader.lanes` rows that share the windows of an epoch; none: a single row of them all.
         One thread reads ahead: jobs run side by side, and one a core is enough.
         """
         settings = LoaderSettings(
             params.chunk, run_frames=params.loader.run_frames, pool_windows=params.loader.pool_windows, threads=1
         )
-        return Loader(self.parts, settings, seed=seed, shuffle=shuffle, choice=self.choice)
+        rank, world = (0, 1) if lane is None else (lane, params.loader.lanes)
+        row: dict[str, Any] = {"seed": seed, "rank": rank, "world": world, "shuffle": shuffle}
+        return Loader(self.parts, settings, choice=self.choice, weights=self.weights, **row)
 
     @property
     def windows(self) -> int:
         return windows_of(self.parts)
+
+    @property
+    def instructions(self) -> list[str]:
+        """Distinct ones, sorted."""
+        return sorted(set(self.table(["instruction"])["instruction"]))
 
     def table(self, columns: Sequence[str]) -> pd.DataFrame:
         """Rows of the table of episodes, in the order of a loader."""

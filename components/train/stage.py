@@ -1,109 +1,129 @@
-"""The stage `train`: every job in a process of its own, side by side."""
+"""The stage `train`: every job of the plan, from inputs to data/train."""
 
 from __future__ import annotations
 
 import csv
 import io
 import logging
-import multiprocessing
-import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from components.core.children import die_with_parent
-from components.core.errors import StageFailed
 from components.core.files import replace_dir, write_json, write_text
-from components.core.params import Params, Train, workers
+from components.core.params import Params, Train
+from components.core.training_run import keep_speed, write_about
 from components.core.workspace import Workspace
+from components.train.distributed import agreed, is_first, launched_from_outside
+from components.train.external_run import forget
+from components.train.external_told import check_external
 from components.train.inputs import Inputs, load_inputs
 from components.train.jobs import Job, plan_jobs
-from components.train.train import Trained, train_one
+from components.train.outcome import Trained
+from components.train.overview import write_overview
+from components.train.placement import placement_of
+from components.train.ranks import become_one_of_several
+from components.train.together import train_all, train_as_one_of_several, train_in_turn
+from components.train.work import collect, run_key, work_folder
+
+if TYPE_CHECKING:
+    from components.train.external import Foreign
 
 log = logging.getLogger(__name__)
 
 
 def run(workspace: Workspace, params: Params) -> None:
-    """Makes data/train. A run that was killed leaves nothing behind and is simply run again."""
-    began = time.perf_counter()
-    jobs = plan_jobs(params.train)
-    inputs = load_inputs(workspace, params)
-    loaded = time.perf_counter()
+    """Makes data/train. A run that was killed is run again: it goes on from its last states and ends with the same."""
+    began, placement = time.perf_counter(), placement_of(params.train)
+    is_one_of_several = placement.world > 1 and launched_from_outside() is not None
+    if is_one_of_several:
+        become_one_of_several(placement)
+    if params.train.external is not None:
+        check_external(params.train.external, workspace.root)
+    jobs, inputs = plan_jobs(params.train), _load_in_turn(workspace, params)
+    loaded, key = time.perf_counter(), run_key(inputs, params.train)
+    if not is_first():
+        train_as_one_of_several(jobs, inputs, params.train, workspace.training / key)
+        return
     if inputs.base is not None:
         log.info("normalised by %s, which the data %s", params.train.base_statistics, inputs.base.comparison.verdict)
-    with replace_dir(workspace.train) as folder:
-        done = train_all(jobs, inputs, params.train, folder)
-        write_text(folder / "loss.csv", _loss_csv(done))
-        write_json(folder / "metrics.json", {one.name: one.validations[-1] for one in done})
-        if inputs.base is not None:
-            inputs.base.write_report(folder)
+    with work_folder(workspace, key, jobs) as work, replace_dir(workspace.train) as folder:
+        name = write_about(work, inputs.digests, params.train.model_dump(mode="json"))
+        if not jobs:
+            done = []
+        elif is_one_of_several:
+            done = train_as_one_of_several(jobs, inputs, params.train, work)
+        elif placement.world > 1:
+            done = train_in_turn(jobs, params.train, work)
+        else:
+            done = train_all(jobs, inputs, params.train, work)
+        foreign = _train_external(workspace, params.train, inputs, folder)
+        _write_outputs(done, foreign, jobs, inputs, work, folder)
+        keep_speed(work, workspace.speed / name)
+    if foreign:
+        forget(workspace)
     for one in done:
-        log.info("%-10s val loss %.4f", one.name, one.validations[-1]["val_loss"])
-        workspace.journal.write("trained", **_journal_fields(one, params.train.batch_size))
+        _say(workspace, one, _journal_fields(one, params.train.batch_size * params.train.accumulate))
+    for left in foreign:
+        _say(workspace, left, left.journal_fields())
     seconds = {"load_s": round(loaded - began, 3), "duration_s": round(time.perf_counter() - began, 3)}
-    workspace.journal.write("training-ended", jobs=len(done), **seconds)
+    workspace.journal.write("training-ended", jobs=len(done) + len(foreign), **seconds)
 
 
-def train_all(jobs: Sequence[Job], inputs: Inputs, params: Train, folder: Path) -> list[Trained]:
-    """Trains each job into `folder/<name>`; returns them in the order of `jobs`.
-
-    Workers are forked, so that torch is loaded once; this process has run no torch operation yet that would have
-    started threads. Frames they share by mapping one cache.
-    """
-    context = multiprocessing.get_context("fork")
-    count = min(workers(), len(jobs))
-    initargs = (inputs, params, folder, os.getpid())
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=initargs) as pool:
-        try:
-            pending = [pool.submit(_train, job, index) for index, job in enumerate(jobs)]
-            return [future.result() for future in pending]
-        except BrokenProcessPool as error:
-            raise StageFailed(
-                "a training process was killed", hint="Was memory short? Set GRIPLINE_WORKERS=1 and run again"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+def _say(workspace: Workspace, one: Trained | Foreign, facts: Mapping[str, str | float | None]) -> None:
+    log.info("%-10s val loss %.4f", one.name, one.policy_row["val_loss"])
+    workspace.journal.write("trained", **facts)
 
 
-_shared: tuple[Inputs, Train, Path] | None = None
+def _train_external(workspace: Workspace, params: Train, inputs: Inputs, folder: Path) -> list[Foreign]:
+    if params.external is None:
+        return []
+    # What looks through a foreign policy loads onnxruntime, which our own training does without.
+    from components.train.external import train_external
+
+    return train_external(workspace, params, params.external, inputs, folder)
 
 
-def _begin(inputs: Inputs, params: Train, folder: Path, parent_pid: int) -> None:
-    global _shared
-    die_with_parent(parent_pid)
-    # One thread a job: sums are then taken in one order, whatever the number of cores.
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    _shared = (inputs, params, folder)
+def _load_in_turn(workspace: Workspace, params: Params) -> Inputs:
+    """The first process fills the cache of frames, the others find it filled."""
+    inputs = load_inputs(workspace, params) if is_first() else None
+    agreed(None)
+    return load_inputs(workspace, params) if inputs is None else inputs
 
 
-def _train(job: Job, position: int) -> Trained:
-    if _shared is None:
-        raise StageFailed("the training process was not set up")
-    inputs, params, folder = _shared
-    return train_one(job, inputs, params, folder / job.name, position=position)
+def _write_outputs(
+    done: Sequence[Trained], foreign: Sequence[Foreign], jobs: Sequence[Job], inputs: Inputs, work: Path, folder: Path
+) -> None:
+    for job in jobs:
+        collect(work, job, folder)
+    both: list[Trained | Foreign] = [*done, *foreign]
+    write_text(folder / "loss.csv", _loss_csv(both))
+    write_overview(folder, [one.name for one in done])
+    write_json(folder / "metrics.json", {one.name: one.policy_row for one in both})
+    if inputs.base is not None:
+        inputs.base.write_report(folder)
 
 
-def _loss_csv(done: Sequence[Trained]) -> str:
-    text = io.StringIO()
+def _loss_csv(done: Sequence[Trained | Foreign]) -> str:
+    text, columns = io.StringIO(), ("loss", "val_loss", "val_action_error")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", "name", "loss", "val_loss"])
+    writer.writerow(["step", "name", *columns])
     for one in done:
-        writer.writerows([int(row["step"]), one.name, row["loss"], row["val_loss"]] for row in one.validations)
+        writer.writerows(
+            [int(row["step"]), one.name, *(row.get(name, "") for name in columns)] for row in one.validations
+        )
     return text.getvalue()
 
 
-def _journal_fields(one: Trained, batch_size: int) -> dict[str, str | float]:
+def _journal_fields(one: Trained, batch_size: int) -> dict[str, str | float | None]:
     seconds = max(one.seconds, 1e-9)
     return {
         "name": one.name,
         "checkpoint": one.digest,
         "steps": one.steps,
         "duration_s": round(one.seconds, 3),
-        "samples_per_s": round(one.steps * batch_size / seconds, 1),
+        "samples_per_s": round(one.steps_timed * batch_size / seconds, 1),
         "data_share": round(one.loading_seconds / seconds, 4),
+        "batch_flops": one.batch_flops,
+        "mfu": None if one.mfu is None else round(one.mfu, 4),
     }

@@ -3,115 +3,119 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
 
 from components.core.params import Train
-from components.core.records import Record, write_record
-from components.dataset.loading.loader import Loader
-from components.policy.checkpoint import save_policy
-from components.policy.presets import PolicyConfig
+from components.core.records import write_record
+from components.policy.attention import set_attention
 from components.train.augment import Augmentation
-from components.train.callbacks import Metrics, Progress, Throughput
 from components.train.data import PolicyData, TrainingStream, ValidationStream, Windows
+from components.train.distributed import agreed, is_first, rank_and_world
+from components.train.engine import fit, make_trainer
 from components.train.inputs import Inputs
-from components.train.jobs import VALIDATE_EVERY, Job
+from components.train.jobs import Job
+from components.train.memory import memory_explained
 from components.train.module import PolicyTraining
+from components.train.outcome import ALL_STEPS, EARLY_STOP, Trained, record_of
+from components.train.paraphrase import Phrasings
+from components.train.parts import adapted, freezing_of
+from components.train.placement import Placement, placement_of
+from components.train.policies import build_policy
+from components.train.saving import Saver
+from components.train.sharded import ShardedTraining
+from components.train.states import prepare, step_of
+from components.train.teacher import load_teacher
+from components.train.watch import Watch, watch
 
-
-@dataclass(frozen=True)
-class Trained:
-    """`validations`: {"step", "loss", "val_loss"} in order of steps; `seconds`: of training steps, validation left out,
-    `loading_seconds` of them between two steps, where the next batch is waited for and made.
-    """
-
-    name: str
-    digest: str
-    validations: list[dict[str, float]]
-    steps: int
-    seconds: float
-    loading_seconds: float
+log = logging.getLogger(__name__)
 
 
 def train_one(job: Job, inputs: Inputs, params: Train, folder: Path, *, position: int = 0) -> Trained:
-    """Trains `job` and writes its checkpoint, metrics, episodes and record into `folder`.
+    """Trains `job` and writes its checkpoint, metrics, episodes and record into `folder`; other robots' beside it.
 
-    The bytes follow from the arguments alone, given one torch thread and deterministic algorithms.
+    Goes on from the last whole state in `folder` where a killed run left one. The bytes follow from the arguments
+    alone, given one torch thread and deterministic algorithms. Of several processes all call it and the first writes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    config = _config(job, inputs, params)
+    placement, saver = placement_of(params), Saver(job, inputs, params)
+    state = agreed(prepare(folder) if is_first() else None)
     torch.manual_seed(job.seed)
-    module = PolicyTraining(config.build(), params, job.steps)
-    metrics, throughput = Metrics(folder / "metrics.jsonl"), Throughput(job.name, params.batch_size)
-    callbacks = [metrics, throughput, Progress(job.name, job.steps, position)]
-    with inputs.train.loader(params, seed=job.seed) as train, inputs.val.loader(params, shuffle=False) as val:
-        _fit(module, _data(job, inputs, params, train, val), callbacks, job.steps)
-    if not metrics.validations or metrics.validations[-1]["step"] != job.steps:
-        raise RuntimeError(f"{job.name} ended without a validation at step {job.steps}")
-    digest = save_policy(folder, module.policy.eval(), config, inputs.transforms)
-    inputs.episodes.to_parquet(folder / "episodes.parquet", index=False)
-    write_record(folder, _record(job, inputs, params, digest, metrics.validations[-1]))
-    return Trained(job.name, digest, metrics.validations, job.steps, throughput.seconds, throughput.loading_seconds)
+    module = _module(job, inputs, params, placement, folder)
+    freezing = freezing_of(module.policy, params, job)
+    begun = step_of(state) if state else 0
+    if job.steps and is_first():
+        log.info("%-10s %s step %d of %d", job.name, "goes on after" if state else "begins at", begun, job.steps)
+    watched = watch(job, inputs, params, placement, folder, saver, position)
+    trainer = make_trainer(params, placement, job.steps, [*freezing, *watched.callbacks])
+    with ExitStack() as stack, memory_explained(params, inputs.transforms.embodiment.observation.image_px):
+        data = _data(job, inputs, params, placement, stack)
+        module.blame = data.blame
+        fit(trainer, module, data, state)
+    one, policy = _outcome(job, trainer, watched, params, begun), saver.whole(module)
+    if is_first():
+        if watched.best is not None:
+            watched.best.prune()
+        if watched.best is not None and one.policy_step != one.steps:
+            digests = saver.take(watched.best.best, folder)
+        else:
+            digests = saver.save(policy, folder)
+        one = one.saved_as(digests[folder])
+        shares = {name: share for rules in freezing for name, share in rules.shares.items()}
+        for target, digest in digests.items():
+            inputs.episodes.to_parquet(target / "episodes.parquet", index=False)
+            write_record(target, record_of(one, job, inputs, params, shares, target, digest))
+    return one
 
 
-def _config(job: Job, inputs: Inputs, params: Train) -> PolicyConfig:
-    transforms = inputs.transforms
-    return PolicyConfig(
-        params.preset, transforms.embodiment, transforms.vocab_size, transforms.text_len, params.chunk, job.blind
-    )
+def _module(job: Job, inputs: Inputs, params: Train, placement: Placement, folder: Path) -> PolicyTraining:
+    policy = adapted(build_policy(job, inputs, params, folder), params, job)
+    set_attention(policy, params.attention)
+    if params.compile:
+        # In place: the names of the weights stay those of the plain policy.
+        policy.compile()
+    return (ShardedTraining if placement.kind == "fsdp" else PolicyTraining)(policy, params, job.steps)
 
 
-def _data(job: Job, inputs: Inputs, params: Train, train: Loader, val: Loader) -> PolicyData:
-    windows = Windows(train, inputs.transforms, blind=job.blind, weights=inputs.weights)
+def _data(job: Job, inputs: Inputs, params: Train, placement: Placement, stack: ExitStack) -> PolicyData:
+    """The batches of this process; the loaders are closed with `stack`."""
+    (rank, world), lanes = rank_and_world(), params.loader.lanes
+    teacher = load_teacher(inputs.teacher, inputs.transforms, params.chunk) if inputs.teacher and job.steps else None
+
+    def windows_of(lane: int) -> Windows:
+        loader = stack.enter_context(inputs.train.loader(params, seed=job.seed, lane=lane if lanes > 1 else None))
+        return Windows(
+            loader,
+            *inputs.robots,
+            blind=job.blind,
+            weights=inputs.weights,
+            phrasings=Phrasings(loader.episodes, params.paraphrase) if params.paraphrase else None,
+            teacher=teacher,
+        )
+
+    windows = {lane: windows_of(lane) for lane in range(rank * lanes // world, (rank + 1) * lanes // world)}
     stream = TrainingStream(
-        windows, Augmentation.of(params), seed=job.seed, steps=job.steps, batch_size=params.batch_size
+        windows,
+        Augmentation.of(params),
+        seed=job.seed,
+        steps=job.steps * params.accumulate,
+        batch_size=params.batch_size,
+        lanes=lanes,
+        pin=placement.accelerator == "cuda",
     )
-    return PolicyData(stream, ValidationStream(Windows(val, inputs.transforms), params.batch_size))
+    val = Windows(stack.enter_context(inputs.val.loader(params, shuffle=False)), *inputs.robots)
+    return PolicyData(stream, ValidationStream(val, params.batch_size, rank=rank, world=world))
 
 
-def _fit(module: PolicyTraining, data: PolicyData, callbacks: list, steps: int) -> None:
-    # Lightning announces devices and tips at level INFO.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    trainer = Trainer(
-        accelerator="cpu",
-        devices=1,
-        precision="32-true",
-        max_steps=steps,
-        max_epochs=-1,
-        val_check_interval=VALIDATE_EVERY,
-        check_val_every_n_epoch=None,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    with warnings.catch_warnings():
-        # Lightning's own use of a torch function that is on its way out.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
-        if steps:
-            trainer.fit(module, datamodule=data)
-        if steps == 0 or steps % VALIDATE_EVERY:
-            trainer.validate(module, datamodule=data, verbose=False)
-
-
-def _record(job: Job, inputs: Inputs, params: Train, digest: str, last: dict[str, float]) -> Record:
-    return Record(
-        kind="checkpoint",
-        digest=digest,
-        inputs=dict(inputs.digests),
-        params=params.model_dump(mode="json"),
-        counts={
-            "episodes": len(inputs.episodes),
-            "windows": inputs.train.windows,
-            "steps": job.steps,
-            "loss": last["loss"],
-            "val_loss": last["val_loss"],
-        },
-        attrs={"name": job.name, "seed": job.seed, "blind": job.blind, "preset": params.preset},
-    )
+def _outcome(job: Job, trainer: Trainer, watched: Watch, params: Train, begun: int) -> Trained:
+    rows, at = watched.metrics.validations, trainer.global_step
+    if not rows or rows[-1]["step"] != at:
+        raise RuntimeError(f"{job.name} ended without a validation at its last step {at}")
+    use_best = params.checkpoints.use == "best" and watched.best is not None and bool(watched.best.kept)
+    chosen = int(watched.best.kept[0]["step"]) if use_best and watched.best is not None else at
+    ended_by = ALL_STEPS if at == job.steps else EARLY_STOP
+    time = watched.throughput
+    spent = (time.seconds, time.loading_seconds, at - begun)
+    return Trained(job.name, "", rows, at, *spent, chosen, ended_by, batch_flops=time.flops, mfu=time.mfu)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,72 +15,30 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from train_world import write_dataset, write_verdicts
 
 from components.core.errors import DatasetError, RecordError
 from components.core.files import read_json, sha256_file, tree_manifest, write_json
-from components.core.params import Params, Video, load_params
+from components.core.params import Params, load_params
 from components.core.records import read_record
-from components.core.spec import SAWYER_CELL
 from components.core.workspace import Workspace
-from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
 from components.dataset.reader import Dataset
-from components.dataset.writer import DatasetWriter
 from components.policy.checkpoint import load_policy
 from components.train.augment import Augmentation
 from components.train.data import TrainingStream, Windows
 from components.train.inputs import BASES, load_inputs
 from components.train.stage import run
 
-CELL = replace(SAWYER_CELL, observation=replace(SAWYER_CELL.observation, image_px=32))
-NAMES = ("seed-1", "seed-2", "blind", "untrained")
-LENGTH = 12
-
-
-def write_dataset(root: Path) -> None:
-    """Eight episodes: 0-4 to train on, 5-7 held out. State i is i + noise, so that statistics show who was used."""
-    rng = np.random.default_rng(0)
-    sides: dict[str, str] = {}
-    with DatasetWriter(root, CELL, 20, Video(codec="h264", crf=18, gop=2, pix_fmt="yuv420p")) as writer:
-        for number in range(8):
-            name = hashlib.sha256(bytes([number])).hexdigest()
-            row = dict.fromkeys(ROW_COLUMNS, "") | {"embodiment": CELL.name, "source_uri": f"{number}.mcap"}
-            sides[name] = "val" if number >= 5 else "train"
-            images = {
-                camera: rng.integers(0, 256, (LENGTH, 32, 32, 3), dtype=np.uint8) for camera in ("fixed", "wrist")
-            }
-            state = (number + rng.normal(0, 0.1, (LENGTH, 4))).astype(np.float32)
-            action = rng.uniform(-1, 1, (LENGTH, 4)).astype(np.float32)
-            words = ("open the drawer", "press the button", "pull the handle")[number % 3]
-            time_s = np.arange(LENGTH) / 20
-            writer.add_frames(EpisodeFrames(name, "task", words, images, state, action, time_s, row))
-        writer.close(sides)
-
-
-def write_verdicts(
-    workspace: Workspace,
-    *,
-    refused: tuple[int, ...] = (),
-    unjudged: tuple[int, ...] = (),
-    quality: dict[int, float] | None = None,
-) -> None:
-    """All name episodes by the number in their source; without `quality` the verdicts have no such column."""
-    rows = []
-    for episode in Dataset.open(workspace.dataset).episodes.itertuples():
-        number = int(episode.source_uri.removesuffix(".mcap"))
-        if number not in unjudged:
-            verdict = "quarantined" if number in refused else "accepted"
-            row = {"episode_id": episode.episode_id, "verdict": verdict, "codes": []}
-            rows.append(row if quality is None else row | {"quality": quality.get(number)})
-    workspace.checks.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_parquet(workspace.checks / "verdicts.parquet", index=False)
+NAMES = ("seed-1", "seed-2", "wordless", "blind", "untrained")
+OVERVIEW = ("loss.csv", "metrics.json", "action_errors.csv", "curves.png", "looks")
 
 
 @pytest.fixture(scope="module")
 def params(project: Path) -> Params:
     loaded = load_params(project / "params.yaml")
     loader = loaded.train.loader.model_copy(update={"run_frames": 4, "pool_windows": 16})
-    small = {"steps": 4, "blind_steps": 3, "batch_size": 8, "warmup_steps": 1, "seeds": (1, 2), "chunk": 4}
-    small["loader"] = loader
+    small = {"steps": 4, "blind_steps": 3, "wordless_steps": 3, "batch_size": 8, "warmup_steps": 1, "seeds": (1, 2)}
+    small |= {"chunk": 4, "loader": loader}
     return loaded.model_copy(update={"train": loaded.train.model_copy(update=small)})
 
 
@@ -112,7 +68,7 @@ def test_checkpoints_follow_from_files_and_not_from_the_number_of_processes(work
     assert tree_manifest(workspace.train) == alone
     assert not list(workspace.data.glob(".train*"))
     digests = {name: read_record(workspace.train / name, "checkpoint").digest for name in NAMES}
-    assert len(set(digests.values())) == 4
+    assert len(set(digests.values())) == 5
     journal = [line for line in workspace.journal.read() if line["event"] == "trained"]
     assert [line["name"] for line in journal] == [*NAMES, *NAMES]
     assert {line["checkpoint"] for line in journal} == set(digests.values())
@@ -133,12 +89,13 @@ def _assert_outputs(workspace: Workspace, params: Params) -> None:
         assert sorted(episodes["source_uri"]) == ["0.mcap", "1.mcap", "2.mcap", "3.mcap"]
         assert set(episodes["split"]) == {"train"}
     _, config, transforms = load_policy(workspace.train / "blind")
-    assert config.blind
+    assert (config.blind, config.wordless) == (True, False)
+    assert load_policy(workspace.train / "wordless")[1].wordless
     np.testing.assert_allclose(transforms.state.mean, [1.5] * 4, atol=0.1)
     assert "drawer" in transforms.tokens.vocabulary
     with (workspace.train / "loss.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert [(row["name"], row["step"]) for row in rows] == list(zip(NAMES, ["4", "4", "3", "0"], strict=True))
+    assert [(row["name"], row["step"]) for row in rows] == list(zip(NAMES, ["4", "4", "3", "3", "0"], strict=True))
     metrics = read_json(workspace.train / "metrics.json")
     assert {name: metrics[name]["val_loss"] for name in NAMES} == {row["name"]: float(row["val_loss"]) for row in rows}
 
@@ -176,7 +133,11 @@ def test_missing_verdicts_are_named(workspace, params):
 @pytest.mark.kill
 def test_a_killed_training_leaves_no_process_and_the_next_run_completes_it(workspace, params, project):
     long = yaml.safe_load((project / "params.yaml").read_text())
-    long["train"] |= params.train.model_dump(mode="json") | {"steps": 100_000, "blind_steps": 100_000}
+    long["train"] |= params.train.model_dump(mode="json") | {
+        "steps": 100_000,
+        "blind_steps": 100_000,
+        "wordless_steps": 0,
+    }
     (workspace.root / "params.yaml").write_text(yaml.safe_dump(long))
     command = [sys.executable, "-m", "components.train"]
     environment = {**os.environ, "GRIPLINE_WORKERS": "2", "PYTHONPATH": str(project)}
@@ -188,14 +149,14 @@ def test_a_killed_training_leaves_no_process_and_the_next_run_completes_it(works
     _wait(lambda: not any(_runs(child) for child in children), "the workers are still there")
     assert not workspace.train.exists()
     run(workspace, params)
-    assert {path.name for path in workspace.train.iterdir()} == {*NAMES, "loss.csv", "metrics.json"}
+    assert {path.name for path in workspace.train.iterdir()} == {*NAMES, *OVERVIEW}
     assert not list(workspace.data.glob(".train*")), "what the killed run left is gone"
 
 
 def _wait_until_it_trains(workspace: Workspace, training: subprocess.Popen) -> list[int]:
     def trains() -> bool:
         assert training.poll() is None, training.stderr.read() if training.stderr else ""
-        return len(list(workspace.data.glob(".train.partial-*/*/metrics.jsonl"))) == 2
+        return len(list(workspace.training.glob("*/*/metrics.jsonl"))) == 2
 
     _wait(trains, "no metrics were written")
     text = Path(f"/proc/{training.pid}/task/{training.pid}/children").read_text()
@@ -267,7 +228,7 @@ def weighted(params: Params, exponent: float, **changes: object) -> Params:
 def test_the_loss_of_a_step_is_that_of_windows_weighted_by_quality(workspace, params):
     """Episode 3 has no quality, so it counts 1; episodes are equally long, so the others' mean is that of three."""
     write_verdicts(workspace, refused=(4,), quality=QUALITY)
-    asked = weighted(params, 2.0, steps=1, blind_steps=1, seeds=(1,))
+    asked = weighted(params, 2.0, steps=1, blind_steps=1, wordless_steps=0, seeds=(1,))
     run(workspace, asked)
     inputs = load_inputs(workspace, asked)
     mean = sum(value**2 for value in QUALITY.values()) / len(QUALITY)

@@ -16,7 +16,7 @@ from components.core.params import Params, Train, Video, load_params
 from components.core.spec import SAWYER_CELL
 from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
 from components.dataset.loading.loader import Loader
-from components.dataset.parts import part_of
+from components.dataset.parts import Part, part_of
 from components.dataset.reader import Dataset
 from components.dataset.writer import DatasetWriter
 from components.train.inputs import EPISODE_COLUMNS, Inputs
@@ -68,7 +68,8 @@ def all_params(project: Path) -> Params:
 @pytest.fixture(scope="session")
 def params(all_params: Params) -> Train:
     loader = all_params.train.loader.model_copy(update={"run_frames": 2, "pool_windows": 240})
-    small = {"chunk": 4, "batch_size": 16, "warmup_steps": 5, "steps": 6, "blind_steps": 6, "loader": loader}
+    small = {"chunk": 4, "batch_size": 16, "warmup_steps": 5, "steps": 6, "loader": loader}
+    small |= {"blind_steps": 6, "wordless_steps": 6}
     return all_params.train.model_copy(update=small)
 
 
@@ -85,6 +86,27 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     transforms = PolicyTransforms.fit(EMBODIMENT, np.zeros(4), np.ones(4), INSTRUCTIONS, text_len=6)
     digests = {"dataset": "d" * 64, "verdicts": "e" * 64}
     return Inputs(*sides, transforms, sides[0].table(EPISODE_COLUMNS), digests)
+
+
+@pytest.fixture(scope="session")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Part:
+    """Three episodes of another robot: one camera, 3 states, 3 actions."""
+    seen, moves = EMBODIMENT.observation, EMBODIMENT.action
+    body = replace(
+        EMBODIMENT,
+        name="narrow",
+        observation=replace(seen, cameras=("wrist",), state=seen.state[:1]),
+        action=replace(moves, groups=moves.groups[:1]),
+    )
+    root, rng = tmp_path_factory.mktemp("narrow") / "dataset", np.random.default_rng(5)
+    with DatasetWriter(root, body, 20, VIDEO) as writer:
+        for number in range(3):
+            one = make_episode(rng, f"narrow-{number}", number)
+            images, row = {"wrist": one.images["wrist"]}, one.row | {"embodiment": body.name}
+            state, action = one.state[:, :3], one.action[:, :3]
+            writer.add_frames(replace(one, images=images, state=state, action=action, row=row))
+        writer.close()
+    return part_of(Dataset.open(root))
 
 
 @pytest.fixture

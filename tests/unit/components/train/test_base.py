@@ -9,7 +9,7 @@ from components.core.errors import ContractError, InputError
 from components.core.files import read_json, write_json
 from components.dataset.layout import ACTION, STATE
 from components.dataset.statistics.merging import running_of_parts
-from components.train.base import read_base_statistics
+from components.train.base import MEAN_STD, QUANTILES, read_base_statistics
 
 SPREAD = {"q01": [-2.0] * 4, "q99": [2.0] * 4}
 
@@ -29,7 +29,7 @@ def _file(folder: Path, mean: list[float], std: list[float], **more: list[float]
 def test_states_are_normalised_as_the_base_did(inputs, data, tmp_path):
     body = inputs.train.parts[0].dataset.embodiment
     base = read_base_statistics(_file(tmp_path, [0.1] * 4, [1.1] * 4, **SPREAD), data, body)
-    mean, std = base.state_moments
+    mean, std = base.pair(STATE, MEAN_STD, 4)
     assert mean.tolist() == [0.1] * 4
     assert std.tolist() == [1.1] * 4
     assert base.comparison.verdict == "fits"
@@ -38,7 +38,7 @@ def test_states_are_normalised_as_the_base_did(inputs, data, tmp_path):
 def test_padding_of_a_base_for_wider_robots_is_left_out(inputs, data, tmp_path):
     body = inputs.train.parts[0].dataset.embodiment
     base = read_base_statistics(_file(tmp_path, [0.1] * 4 + [0.0] * 3, [1.0] * 4 + [0.0] * 3), data, body)
-    assert base.state_moments[0].tolist() == [0.1] * 4
+    assert base.pair(STATE, MEAN_STD, 4)[0].tolist() == [0.1] * 4
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,16 @@ def test_statistics_of_another_state_are_refused(inputs, data, tmp_path, mean, s
     body = inputs.train.parts[0].dataset.embodiment
     with pytest.raises(ContractError, match=rf"observation.state has {found}, sawyer-cell has 4"):
         read_base_statistics(_file(tmp_path, mean, std), data, body)
+
+
+def test_quantiles_stand_in_for_moments_where_they_are_asked_for(inputs, data, tmp_path):
+    body = inputs.train.parts[0].dataset.embodiment
+    path = tmp_path / "stats.json"
+    write_json(path, {STATE: SPREAD})
+    base = read_base_statistics(path, data, body, QUANTILES)
+    assert base.pair(STATE, QUANTILES, 4)[1].tolist() == [2.0] * 4
+    with pytest.raises(ContractError, match="hold no q01 and q99 of 4 dimensions of action"):
+        base.pair(ACTION, QUANTILES, 4)
 
 
 def test_statistics_without_moments_are_refused(inputs, data, tmp_path):

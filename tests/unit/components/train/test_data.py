@@ -84,3 +84,45 @@ def test_frames_are_the_same_from_video_and_from_the_cache(inputs, opened):
 def test_a_stream_is_as_long_as_it_says(stream_of, steps):
     stream = stream_of(steps=steps)
     assert len(list(stream)) == len(stream) == steps
+
+
+def test_lanes_make_one_batch_however_they_are_shared_out(inputs, params, opened):
+    some, lanes = Augmentation(2, 0.1, 0.05, 0.02), 4
+    four = params.model_copy(update={"loader": params.loader.model_copy(update={"lanes": lanes})})
+
+    def stream(own: range) -> TrainingStream:
+        windows = {lane: Windows(inputs.train.loader(four, seed=1, lane=lane), inputs.transforms) for lane in own}
+        return TrainingStream(windows, some, seed=1, steps=30, batch_size=16, lanes=lanes)
+
+    whole, halves = stream(range(4)), [stream(range(2)), stream(range(2, 4))]
+    for step in (0, 7):
+        together = {name: torch.cat([half.batch(step)[name] for half in halves]) for name in whole.batch(0)}
+        assert all(torch.equal(tensor, together[name]) for name, tensor in whole.batch(step).items())
+    # 240 windows: each comes once in 15 steps of 16, over all lanes.
+    states = torch.cat([stream(range(4)).batch(step)["actions"] for step in range(15)])
+    raw = opened(inputs.train, shuffle=False).batch(0, 240)["actions"]
+    expected = torch.from_numpy(inputs.transforms.normalise_actions(raw))
+    assert torch.equal(states.flatten(1).sort(0).values, expected.flatten(1).sort(0).values)
+
+
+def test_a_stream_goes_on_after_what_was_handed_out(stream_of):
+    first = iter(stream := stream_of(steps=9))
+    for _ in range(4):
+        next(first)
+    other = stream_of(steps=9)
+    other.load_state_dict(stream.state_dict())
+    assert len(other) == 9
+    rest = list(other)
+    assert [torch.equal(batch["state"], stream.batch(4 + i)["state"]) for i, batch in enumerate(rest)] == [True] * 5
+
+
+def test_processes_share_out_validation_and_take_part_equally_often(inputs, opened):
+    windows = Windows(opened(inputs.val, shuffle=False), inputs.transforms)
+    whole = list(ValidationStream(windows, 16))
+    parts = [list(ValidationStream(windows, 16, rank=rank, world=4)) for rank in range(4)]
+    assert {len(part) for part in parts} == {4}
+    counts = [sum(part[index]["mask"].sum() for part in parts) for index in range(4)]
+    assert counts == [batch["mask"].sum() for batch in whole]
+    last = torch.cat([part[3]["state"] for part in parts[:3]])
+    assert torch.equal(last, whole[3]["state"])
+    assert not parts[3][3]["mask"].any()

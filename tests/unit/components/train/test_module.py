@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from components.core.errors import DatasetError
+from components.policy.losses import Loss
 from components.train.module import PolicyTraining, learning_rate_factor, masked_huber
 
 
@@ -17,6 +18,13 @@ class _Constant(nn.Module):
 
     def forward(self, images, state, tokens):
         return self.value.expand(len(state), 2, 3)
+
+
+class _Own(_Constant):
+    """Is trained by a loss of its own, whatever it answers."""
+
+    def training_loss(self, batch):
+        return Loss(self.value * 12.0, torch.tensor(4.0), {})
 
 
 def _batch(actions: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -85,3 +93,12 @@ def test_gradients_are_cut_to_the_norm(params):
     training.configure_gradient_clipping(torch.optim.SGD(training.policy.parameters(), lr=1.0))
     assert training.grad_norm == pytest.approx(3.0)
     assert training.policy.value.grad.item() == pytest.approx(0.25, rel=1e-4)
+
+
+def test_a_policy_may_bring_its_own_training_loss_and_is_validated_by_its_answers(params):
+    training, batch = PolicyTraining(_Own(2.0), params, steps=1), _batch(torch.full((1, 2, 3), 3.05), torch.ones(1, 2))
+    assert training.training_step(batch, 0).item() == pytest.approx(6.0)
+    training.on_validation_epoch_start()
+    training.validation_step(batch, 0)
+    training.on_validation_epoch_end()
+    assert training.val_loss == pytest.approx(1.0)
