@@ -15,6 +15,7 @@ from components.core.errors import GriplineError
 _PACKAGES = {
     "torch": "training",
     "lightning": "training",
+    "peft": "training with adapters",
     "onnxruntime": "policies",
     "onnx": "export",
     "dvc": "the pipeline",

@@ -6,6 +6,7 @@ Caching is off everywhere: DVC alone decides what is up to date, and a rollout's
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from components.core.params import load_params
 from components.core.workspace import Workspace, find_workspace
 from flows import pipeline, release
+from flows.tracking import tracked
 
 log = logging.getLogger("gripline")
 
@@ -24,7 +26,9 @@ log = logging.getLogger("gripline")
 def stage(root: str, name: str) -> str:
     """Brings one DVC stage up to date; "ran" or "unchanged"."""
     log.info("stage %s ...", name)
-    result = pipeline.reproduce(Workspace(Path(root)), name)
+    workspace = Workspace(Path(root))
+    with tracked(workspace) if name == "train" else nullcontext():
+        result = pipeline.reproduce(workspace, name)
     log.info("stage %s: %s", name, result)
     return result
 

@@ -10,6 +10,10 @@ from typing import Any
 from components.core.files import read_json, write_text
 from components.core.workspace import Workspace, beside
 from flows.output import table
+from flows.training_look import curves_page, training_look
+
+# Columns of `told_another`.
+TOLD = ["policy", "scene of", "told", "did what it was told", "did that of the scene"]
 
 
 def collect(
@@ -29,6 +33,7 @@ def collect(
             key: checks.get(key) for key in ("passed", "episodes", "accepted", "quarantined", "failed", "limits")
         },
         "success": _read(workspace.evaluation / "report.json").get("policies", {}),
+        "training": training_look(workspace),
         "gate": verdict,
         "releases": releases,
         "look": _places(workspace, releases),
@@ -46,9 +51,12 @@ def _places(workspace: Workspace, releases: list[dict[str, Any]]) -> dict[str, s
         "Data Docs": workspace.check_docs / "index.html",
         "contact sheet of episodes": workspace.checks / "contact_sheet.png",
         "success in closed loop": workspace.evaluation / "success.png",
+        "table of success": workspace.evaluation / "table.md",
     }
     if (card := card_page(workspace)).is_file():
         places["card of the dataset"] = card
+    if (curves := curves_page(workspace)).is_file():
+        places["learning curves"] = curves
     for entry in releases:
         if entry.get("report"):
             places[f"rollout of version {entry['version']}"] = Path(entry["report"])
@@ -64,6 +72,7 @@ def card_page(workspace: Workspace) -> Path:
 def as_text(summary: dict[str, Any]) -> str:
     """The summary for a terminal."""
     parts = [_stage_line(summary["stages"]), _quarantine_text(summary), _success_table(summary)]
+    parts.append(_language_table(summary))
     parts += [_release_line(entry) for entry in summary["releases"]]
     places = "\n".join(f"  {name}: {place}" for name, place in summary["look"].items())
     parts += [f"where to look:\n{places}", f"done in {summary['seconds']:.0f} s"]
@@ -104,6 +113,20 @@ def _rate(row: dict[str, Any] | None) -> str:
     return f"{row['successes']}/{row['n']} ({row['low']:.2f}-{row['high']:.2f})" if row else "-"
 
 
+def told_another(policies: dict[str, Any]) -> list[list[str]]:
+    """A row for each policy and scene in which the other task of the scene was asked for."""
+    return [
+        [name, scene, row["asked"], _rate({**row, "successes": row["did_asked"]}), f"{row['did_scene']}/{row['n']}"]
+        for name, entry in policies.items()
+        for scene, row in sorted(entry.get("swapped", {}).items())
+    ]
+
+
+def _language_table(summary: dict[str, Any]) -> str:
+    rows = told_another(summary["success"])
+    return table(TOLD, rows, title="told the other task of the scene") if rows else ""
+
+
 def _release_line(entry: dict[str, Any]) -> str:
     numbers = entry.get("numbers") or {}
     counted = ", ".join(f"{key} {value}" for key, value in numbers.items())
@@ -118,14 +141,21 @@ def write_page(workspace: Workspace, summary: dict[str, Any]) -> Path:
     source = (files("flows") / "templates" / "summary.html.j2").read_text()
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(source)
     tasks = sorted({task for entry in summary["success"].values() for task in entry["tasks"]})
+    told = told_another(summary["success"])
     page = workspace.reports / "index.html"
     places = {
         name: relpath(workspace.root / place, workspace.reports)
         for name, place in summary["look"].items()
         if place != "gripline ui"
     }
-    write_text(page, template.render(summary=summary, tasks=tasks, places=places, rate=_rate))
+    shown: dict[str, Any] = {"heads": TOLD, "told": told, "up": _up(workspace)}
+    write_text(page, template.render(summary=summary, tasks=tasks, places=places, rate=_rate, **shown))
     return page
+
+
+def _up(workspace: Workspace) -> str:
+    """From the page to the workspace."""
+    return relpath(workspace.root, workspace.reports)
 
 
 def links_page(workspace: Workspace, links: dict[str, str]) -> str:
@@ -138,6 +168,7 @@ def links_page(workspace: Workspace, links: dict[str, str]) -> str:
         "Data Docs": workspace.check_docs / "index.html",
         "Contact sheet": workspace.checks / "contact_sheet.png",
         "Card of the dataset": card_page(workspace),
+        "Learning curves": curves_page(workspace),
     }
     known |= {f"Rollout {path.parent.name}": path for path in sorted(workspace.rollouts.glob("*/report.html"))}
     local = {name: "/" + str(path.relative_to(workspace.root)) for name, path in known.items() if path.is_file()}

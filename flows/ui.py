@@ -18,11 +18,20 @@ from components.core.errors import Busy
 from components.core.files import write_text
 from components.core.workspace import Workspace
 from flows.prefect_server import PrefectServer, free_port, running
+from flows.training_look import mlflow_page
 
 log = logging.getLogger("gripline")
 
 
-_SHOWN = ("/reports/", "/data/check_docs/", "/data/checks/", "/data/evaluation/", "/.gripline/rollouts/")
+_SHOWN = (
+    "/reports/",
+    "/data/check_docs/",
+    "/data/checks/",
+    "/data/evaluation/",
+    "/.gripline/rollouts/",
+    "/data/train/curves.png",
+    "/data/train/looks/",
+)
 
 
 class _Pages(SimpleHTTPRequestHandler):
@@ -51,6 +60,8 @@ def serve_ui(workspace: Workspace, *, port: int = 0, open_browser: bool = False)
             "MLflow: model versions, aliases, metrics": f"http://127.0.0.1:{ports[1]}",
             "Prefect: flow runs": (adopted or f"http://127.0.0.1:{ports[2]}/api").removesuffix("/api"),
         }
+        if training := mlflow_page(workspace, f"http://127.0.0.1:{ports[1]}"):
+            links["MLflow: the last training"] = training
         page = _page_server(workspace, ports[0], links)
         threading.Thread(target=page.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{ports[0]}/reports/ui.html"

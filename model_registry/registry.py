@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import GateRefused, LineageError, UsageError
 from components.core.workspace import Workspace
 from model_registry.snapshot import Snapshot, open_snapshot, take_snapshot
+from model_registry.training_link import link_training
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -59,8 +60,11 @@ class Registry:
             self._client = self.init()
         return self._client
 
-    def ensure_store(self) -> MlflowClient:
-        """Creates the store and the experiment under a lock: parallel first touches break a fresh SQLite file."""
+    def ensure_store(self, *more: str) -> MlflowClient:
+        """Creates the store and the experiments, `more` beside our own, under a lock.
+
+        Parallel first touches break a fresh SQLite file.
+        """
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow.tracking import MlflowClient
 
@@ -68,9 +72,10 @@ class Registry:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         with self._lock():
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-            if client.get_experiment_by_name(EXPERIMENT) is None:
-                location = self.workspace.mlflow_artifacts.resolve().as_uri()
-                client.create_experiment(EXPERIMENT, artifact_location=location)
+            for experiment in (EXPERIMENT, *more):
+                if client.get_experiment_by_name(experiment) is None:
+                    location = self.workspace.mlflow_artifacts.resolve().as_uri()
+                    client.create_experiment(experiment, artifact_location=location)
         return client
 
     def init(self) -> MlflowClient:
@@ -126,6 +131,7 @@ class Registry:
         run_id = str(run.info.run_id)
         if run.info.status != "FINISHED":
             _log_run(client, run_id, snapshot, self.workspace.store / snapshot.digest)
+            link_training(client, self.workspace, run_id, snapshot.record("checkpoint").digest)
             client.set_terminated(run_id, "FINISHED")
         return run_id
 

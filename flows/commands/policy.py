@@ -13,8 +13,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train() -> None:
-    """Train the policies of params.yaml, and the blind and untrained ones they are compared with."""
-    _stage("components.train")
+    """Train the policies of params.yaml, and the blind, wordless and untrained ones they are compared with."""
+    from components.core.workspace import find_workspace
+    from flows.tracking import tracked
+
+    with tracked(find_workspace()):
+        _stage("components.train")
 
 
 def export() -> None:

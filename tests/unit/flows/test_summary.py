@@ -7,6 +7,7 @@ import pytest
 from components.core.files import write_json
 from components.core.workspace import Workspace
 from flows.summary import as_text, collect, links_page, write_page
+from flows.training_look import mlflow_page
 
 
 @pytest.fixture
@@ -61,6 +62,19 @@ def test_the_summary_says_what_was_set_aside_and_what_was_released(finished: Wor
         assert part in text
 
 
+def test_text_and_page_say_what_a_policy_does_when_it_is_told_another_task(finished: Workspace) -> None:
+    told = {"asked": "faucet-close", "did_asked": 41, "did_scene": 2, "n": 50, "low": 0.69, "high": 0.9}
+    row = {"successes": 9, "n": 10, "rate": 0.9, "low": 0.6, "high": 0.98, "mean_steps": 20.0}
+    entry = {"tasks": {"faucet-open": row}, "mean": 0.9, "swapped": {"faucet-open": told}}
+    before = as_text(collect(finished, {}, [], 0.0))
+    write_json(finished.evaluation / "report.json", {"policies": {"seed-1": entry}})
+    summary = collect(finished, {}, [], 0.0)
+    for text in (as_text(summary), write_page(finished, summary).read_text()):
+        for part in ("told the other task of the scene", "faucet-close", "41/50 (0.69-0.90)", "2/50"):
+            assert part.lower() in text.lower()
+    assert "told the other task" not in before
+
+
 @pytest.mark.parametrize(
     ("passed", "releases", "code"),
     [
@@ -108,3 +122,22 @@ def test_a_card_is_linked_where_there_is_one(finished: Workspace) -> None:
     card.write_text("a card")
     assert collect(finished, {}, [], 0.0)["look"]["card of the dataset"] == "data/dataset-card/card.html"
     assert "/data/dataset-card/card.html" in links_page(finished, {})
+
+
+def test_what_training_left_is_shown_and_its_run_named(finished: Workspace) -> None:
+    judge(finished, passed=True)
+    assert "Training" not in write_page(finished, collect(finished, {}, [], 0.0)).read_text()
+    for name in ("curves.png", "looks/seed-1.png", "looks/seed-1-errors.png"):
+        (finished.train / name).parent.mkdir(parents=True, exist_ok=True)
+        (finished.train / name).touch()
+    write_json(finished.training_run, {"training": "t" * 64, "experiment": "2", "run": "abc"})
+    summary = collect(finished, {}, [], 0.0)
+    assert "learning curves: data/train/curves.png" in as_text(summary)
+    page = write_page(finished, summary).read_text()
+    assert '<img src="../data/train/curves.png"' in page
+    assert '<img src="../data/train/looks/seed-1.png"' in page
+    assert 'href="../data/train/looks/seed-1-errors.png"' in page
+    assert "run <code>abc</code>" in page
+    assert mlflow_page(finished, "http://127.0.0.1:5") == "http://127.0.0.1:5/#/experiments/2/runs/abc"
+    assert mlflow_page(Workspace(finished.root / "other"), "http://127.0.0.1:5") == ""
+    assert "/data/train/curves.png" in links_page(finished, {})

@@ -13,6 +13,8 @@ from components.core.files import sha256_file
 from components.core.records import read_record
 from components.core.workspace import Workspace
 from model_registry.registry import Registry
+from model_registry.tail import Tail
+from model_registry.training_link import TRAINING_RUN
 
 # MLflow 3.17 on Python 3.11 leaves SQLite connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -157,3 +159,21 @@ def test_mlflow_is_not_imported_with_the_registry() -> None:
     code = "import sys, json, model_registry.registry; print(json.dumps([m for m in sys.modules if m == 'mlflow']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_bundle_leads_to_its_training_and_has_its_learning_curves(registry: Registry, make_run) -> None:
+    bundle = make_run()
+    (registry.workspace.train / "curves.png").write_bytes(b"png")
+    Tail(registry.workspace).look()
+    version = registry.register(bundle)
+    run = registry.client.get_run(registry.client.get_model_version(registry.model, version.version).run_id)
+    training = registry.client.get_run(run.data.tags[TRAINING_RUN])
+    assert training.data.tags["gripline.checkpoint"] == version.tags["checkpoint"]
+    assert training.data.tags["gripline.job"] == "seed-1"
+    assert "curves.png" in {item.path for item in registry.client.list_artifacts(run.info.run_id)}
+
+
+def test_a_bundle_whose_training_nobody_logged_is_registered_all_the_same(registry: Registry, make_run) -> None:
+    version = registry.register(make_run())
+    run = registry.client.get_run(registry.client.get_model_version(registry.model, version.version).run_id)
+    assert TRAINING_RUN not in run.data.tags
