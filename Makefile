@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 SERVING := .venv-serving
+LEROBOT := .venv-lerobot
 BIN := $(VENV)/bin
 APT := libosmesa6 libegl1 libgl1 libgl1-mesa-dri
 export MUJOCO_GL ?= osmesa
@@ -9,7 +10,7 @@ export LP_NUM_THREADS ?= 1
 export GRIPLINE_SERVING_ENV ?= $(CURDIR)/$(SERVING)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup run demo-rollback test test-fast check bench clean
+.PHONY: setup run demo-rollback test test-fast check bench lerobot clean
 
 run: setup
 	gripline run
@@ -43,6 +44,8 @@ bench: setup
 	python tests/bench/check_costs.py
 	python tests/bench/checks.py
 	python tests/bench/judge.py 500
+	python tests/bench/transfer.py --rollouts 6
+	python tests/bench/train.py
 	test ! -d data/bundles/seed-1 || python tests/bench/serving.py data/bundles/seed-1
 
 clean:
@@ -65,6 +68,18 @@ $(SERVING)/.ready: requirements/serving.lock
 	test -x $(SERVING)/bin/python || $(PYTHON) -m venv $(SERVING)
 	$(SERVING)/bin/python -m pip install -q --upgrade pip
 	$(SERVING)/bin/python -m pip install -q -r requirements/serving.lock
+	touch $@
+
+# LeRobot, for `train.external` and the tests of it; no part of `setup`. Its own pins exclude the torch that it runs with
+# here, so nothing but the lock decides.
+lerobot: $(LEROBOT)/.ready
+
+$(LEROBOT)/.ready: requirements/lerobot.lock
+	test -x $(LEROBOT)/bin/python || $(PYTHON) -m venv $(LEROBOT)
+	$(LEROBOT)/bin/python -m pip install -q --upgrade pip
+	$(LEROBOT)/bin/python -m pip install -q "$$(grep '^torch==' requirements/lerobot.lock)"
+	$(LEROBOT)/bin/python -m pip install -q --no-deps -r requirements/lerobot.lock
+	@ldconfig -p | grep -q libavcodec || echo "torchcodec loads ffmpeg's libraries. Run: sudo apt-get install -y ffmpeg" >&2
 	touch $@
 
 # Software rendering for the simulated cell.
