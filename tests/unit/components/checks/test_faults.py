@@ -29,7 +29,8 @@ COMPANIONS = {
     "state_jump": {"action_state_disagree"},
     # A joint beyond its limit leapt there, and out of what the commands explain.
     "joint_limit": {"state_jump", "wrong_dim_order", "action_state_disagree"},
-    "unit_mismatch": {"state_jump", "joint_limit", "action_state_disagree", "outlier_episode"},
+    # A thousandfold, a hand that rests seems to move.
+    "unit_mismatch": {"state_jump", "joint_limit", "action_state_disagree", "outlier_episode", "duplicate_frames"},
     "action_state_disagree": {"wrong_dim_order"},
     "wrong_dim_order": {"action_state_disagree"},
     "stream_misaligned": {"action_state_disagree", "wrong_dim_order"},
