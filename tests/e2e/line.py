@@ -20,9 +20,9 @@ from components.core.workspace import Workspace
 # One task that is learned in a minute on a small machine; everything else is as delivered.
 SMALL: dict[str, dict[str, Any]] = {
     "raw": {"tasks": ["faucet-open"], "episodes_per_task": 24, "planted_faults": 2},
-    "train": {"steps": 300, "blind_steps": 20, "warmup_steps": 20},
+    "train": {"steps": 300, "blind_steps": 20, "wordless_steps": 20, "warmup_steps": 20},
     "evaluate": {"rollouts_per_task": 10, "untrained_rollouts_per_task": 2},
-    "gate": {"min_success": 0.3, "vision_tasks": []},
+    "gate": {"min_success": 0.3, "vision_tasks": [], "language_tasks": []},
     "rollout": {"shadow_requests": 20, "margin": 0.3, "min_episodes": 20},
 }
 TIMEOUT_S = 600.0
