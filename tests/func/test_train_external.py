@@ -258,7 +258,7 @@ REFUSALS = {
     "unknown field": ("declared['sede'] = 1", "external.json: sede: Extra inputs are not permitted"),
     "missing field": ("del declared['framework_version']", "framework_version: Field required"),
     "no val loss": ("del declared['metrics']['val_loss']", "metrics: Value error, val_loss is missing"),
-    "loss": ("declared['metrics']['loss'] = float('nan')", "loss is nan"),
+    "loss": ("declared['metrics']['loss'] = float('nan')", r"metrics\.loss: Input should be a finite number"),
     "actions": ("declared['action_names'] = ['dx', 'dy', 'dz', 'grip']", "action_names is dx, dy, dz, grip, sawyer"),
     "outside": ("declared['checkpoint'] = '../told'", r"checkpoint: \.\./told lies outside of \{out\}"),
     "itself": ("declared['checkpoint'] = '.'", "checkpoint: . is no folder"),

@@ -155,7 +155,7 @@ def test_commands_of_another_episode_are_unexplained_wherever_they_are(
 ) -> None:
     contradicted, beyond = found(of_another(episodes, span))
     # A third of an episode may only be a hint.
-    assert contradicted[-1] > (1.3 if span == slice(None) else 0.8) * params.action_contradicted_max
+    assert contradicted[-1] > (1.2 if span == slice(None) else 0.65) * params.action_contradicted_max
     assert beyond[-1] > 1.3 * params.action_unexplained_max
     assert contradicted[:40].max() < params.action_contradicted_max / 4
     assert beyond[:40].max() < params.action_unexplained_max / 4
@@ -173,7 +173,8 @@ def test_commands_without_motion_and_motion_without_commands_are_unexplained(fou
         return sample.with_frames(ACTION, action)
 
     contradicted, beyond = found(stand, silent)
-    assert (contradicted[40:] > params.action_contradicted_max).all()
+    # Half an episode of either may only be a hint.
+    assert (contradicted[40:] > 0.9 * params.action_contradicted_max).all()
     assert (beyond[40:] > 1.3 * params.action_unexplained_max).all()
 
 
