@@ -40,15 +40,15 @@ class Tail:
 
     def look(self, *, again: bool = False) -> list[TrainingFiles]:
         """Logs what is new; gives the trainings that it found. `again`: also those that are known to be logged."""
-        found = self.found()
-        wanted = [one for one in found if again or _mark(one) != self._marks().get(one.id)]
+        found, marks = self.found(), self._marks()
+        wanted = [one for one in found if again or _mark(one) != marks.get(one.id)]
         for training in wanted:
-            run = self._client().log(training)
+            run, known = self._client().log(training), dict(marks)
             # One that runs, also once more, is not logged to its end: whoever looks later must ask again.
-            marks = {id: mark for id, mark in self._marks().items() if id != training.id}
+            marks.pop(training.id, None)
             if training.is_done or not training.alive:
                 marks[training.id] = _mark(training)
-            if marks != self._marks():
+            if marks != known:
                 write_json(self._tracked, marks)
             if training.is_done:
                 write_json(self.workspace.training_run, {"training": training.id, **run})
