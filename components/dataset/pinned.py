@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.core.errors import DatasetError
+from components.core.pins import require_pinned
 from components.core.train_params import Pinned
 from components.dataset.parts import Part, digest_of, parts_of
 
@@ -15,11 +16,12 @@ def open_pinned(root: Path, pinned: Pinned) -> list[Part]:
     Raises `DatasetError` where it is not what the digest says.
     """
     path = root / pinned.path
-    found = digest_of(path)
-    if found != pinned.sha256:
-        raise DatasetError(
-            f"its digest is {found}, train.mixture says {pinned.sha256}",
-            where=pinned.path,
-            hint="Name what `gripline dataset verify --json` says, or bring back the dataset that was meant",
-        )
+    require_pinned(
+        digest_of(path),
+        pinned,
+        setting="train.mixture",
+        error=DatasetError,
+        where=pinned.path,
+        hint="Name what `gripline dataset verify --json` says, or bring back the dataset that was meant",
+    )
     return parts_of(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,10 @@ def read_base_statistics(
             hint="Take the statistics of a checkpoint of this embodiment, or clear train.base_statistics",
         )
     stats[STATE] = {name: values[:width] for name, values in state.items()}
-    called = {STATE: body.observation.state_names, ACTION: body.action.names}
+    return base_of(stats, data, {STATE: body.observation.state_names, ACTION: body.action.names})
+
+
+def base_of(stats: BaseStats, data: Mapping[str, RunningStats], names: Mapping[str, Sequence[str]]) -> Base:
+    """`names`: what the dimensions of each feature are called."""
     digest = digest_json({key: {name: one.tolist() for name, one in of.items()} for key, of in stats.items()})
-    return Base(stats, compare(data, stats, names=called), digest)
+    return Base(stats, compare(data, stats, names=names), digest)

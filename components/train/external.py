@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.core.files import digest_json, write_text
 from components.core.params import Train
-from components.core.records import Record, write_record
+from components.core.records import write_record
 from components.core.train_params import External
 from components.core.workspace import Workspace
 from components.policy.external import DECLARATION_NAME, Declaration, external_digest
@@ -88,17 +88,11 @@ def _finish(
     inputs.episodes.to_parquet(folder / "episodes.parquet", index=False)
     digest = external_digest(folder)
     about = {"framework": declared.framework, "framework_version": declared.framework_version, "code": code}
-    record = Record(
-        kind="checkpoint",
-        digest=digest,
-        inputs=inputs.digests | ({"code": digest_json(code)} if code else {}),
-        params=params.model_dump(mode="json"),
-        counts={
-            **declared.metrics,
-            "episodes": len(inputs.episodes),
-            "windows": inputs.train.windows,
-            "steps": declared.steps,
-        },
+    record = inputs.record(
+        digest,
+        params,
+        more_inputs={"code": digest_json(code)} if code else {},
+        counts={**declared.metrics, "steps": declared.steps},
         attrs={
             "name": folder.name,
             "seed": declared.seed,

@@ -15,10 +15,9 @@ from components.bundle.session import PolicySession
 from components.bundle.weights import require_finite_weights
 from components.bundle.write import GRAPH_NAME
 from components.core.errors import ContractError, RecordError
-from components.core.files import digest_json, read_lines, write_json
+from components.core.files import read_lines, write_json
 from components.dataset.layout import ACTION, STATE
 from components.dataset.statistics.base import read_base
-from components.dataset.statistics.compare import compare
 from components.dataset.statistics.merging import running_of_parts
 from components.policy.external import (
     CHECKPOINT_FOLDER,
@@ -31,7 +30,7 @@ from components.policy.external import (
     read_declaration,
 )
 from components.policy.external_samples import Samples, read_samples
-from components.train.base import Base
+from components.train.base import Base, base_of
 from components.train.inputs import Inputs
 
 # Two decoders upsample and round colours in ways of their own, which means over blocks do not show; another camera or
@@ -164,8 +163,7 @@ def _statistics(out: Path, inputs: Inputs) -> Base:
                 f"{key} has {width} dimensions, {body.name} has {len(dimensions)}", where=str(out / STATISTICS_NAME)
             )
     own = {key: stats[key] for key in names}
-    digest = digest_json({key: {name: one.tolist() for name, one in of.items()} for key, of in own.items()})
-    return Base(own, compare(running_of_parts(inputs.train.parts, [STATE, ACTION]), own, names=names), digest)
+    return base_of(own, running_of_parts(inputs.train.parts, [STATE, ACTION]), names)
 
 
 def _metrics(out: Path, declared: Declaration) -> Path | None:

@@ -66,14 +66,10 @@ def record_of(
     `shares`: of the parameters that trained, by phase. Another robot's says which job it shares its trunk with.
     """
     row, (_, mark, robot) = one.policy_row, folder.name.partition(BESIDE)
-    return Record(
-        kind="checkpoint",
-        digest=digest,
-        inputs=dict(inputs.digests),
-        params=params.model_dump(mode="json"),
+    return inputs.record(
+        digest,
+        params,
         counts={
-            "episodes": len(inputs.episodes),
-            "windows": inputs.train.windows,
             **{name: value for name, value in row.items() if name != "step"},
             "steps": one.policy_step,
             **shares,

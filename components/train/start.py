@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from components.core.errors import ContractError, RecordError
 from components.core.params import Train
+from components.core.pins import require_pinned
 from components.core.spec import Embodiment
 from components.policy.adapters import adapters_of
 from components.policy.checkpoint import checkpoint_digest, load_policy
@@ -51,12 +52,14 @@ def read_start(root: Path, params: Train) -> Start | None:
     folder = root / asked.path
     policy, config, transforms = load_policy(folder)
     found = checkpoint_digest(folder)
-    if found != asked.sha256:
-        raise RecordError(
-            f"its digest is {found}, train.start_from says {asked.sha256}",
-            where=asked.path,
-            hint="The digest is in its record.json; name that, or bring back the checkpoint that was meant",
-        )
+    require_pinned(
+        found,
+        asked,
+        setting="train.start_from",
+        error=RecordError,
+        where=asked.path,
+        hint="The digest is in its record.json; name that, or bring back the checkpoint that was meant",
+    )
     if config.preset != params.preset:
         raise ContractError(
             f"preset is {config.preset!r}, expected {params.preset!r}",

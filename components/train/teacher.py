@@ -12,6 +12,7 @@ from components.bundle.bundle import Bundle, load_bundle
 from components.bundle.contract import read_contract
 from components.bundle.verify import verify
 from components.core.errors import BundleError, ContractError, ParamsError
+from components.core.pins import require_pinned
 from components.core.spec import Embodiment, require_same
 from components.core.train_params import Teacher
 from components.transforms.chain import PolicyTransforms
@@ -47,12 +48,14 @@ def require_teacher(folder: Path, teacher: Teacher, body: Embodiment, chunk: int
     where it looks less far ahead than the student.
     """
     digest = verify(folder)
-    if digest != teacher.sha256:
-        raise BundleError(
-            f"its digest is {digest}, {_SETTING}.sha256 says {teacher.sha256}",
-            where=str(folder),
-            hint="Pin the bundle that is meant: the digest is the sha256 of its manifest.json",
-        )
+    require_pinned(
+        digest,
+        teacher,
+        setting=f"{_SETTING}.sha256",
+        error=BundleError,
+        where=str(folder),
+        hint="Pin the bundle that is meant: the digest is the sha256 of its manifest.json",
+    )
     contract = read_contract(folder)
     require_same(body, contract.embodiment, where=f"{_SETTING} {folder}")
     if contract.chunk < chunk:
