@@ -49,12 +49,29 @@ class Attention(nn.Module):
 
 
 def set_attention(policy: nn.Module, kernel: str) -> None:
-    """Has every `Attention` of `policy` computed this way; a policy without any stays as it is."""
+    """Has every `Attention` of `policy`, and every model of transformers in it, computed this way.
+
+    A policy without any stays as it is, as does a model that transformers has no fused attention for. Raises
+    `ComponentError` for `flex` with a model of transformers: it wants masks of its own and ours are numbers.
+    """
     if kernel not in KERNELS:
         raise UsageError(f"no attention kernel {kernel!r}", hint=f"Known: {', '.join(sorted(KERNELS))}")
-    for module in policy.modules():
+    for name, module in policy.named_modules():
         if isinstance(module, Attention):
             module.kernel = kernel
+        # Known by its method: transformers is not imported for policies that have none of it.
+        elif hasattr(module, "set_attn_implementation"):
+            _set_model(name, module, kernel)
+
+
+def _set_model(name: str, model: Any, kernel: str) -> None:
+    if kernel == "flex":
+        raise ComponentError(
+            f"FlexAttention does not run in {name}, a {type(model).__name__} of transformers",
+            hint="Set train.attention to sdpa or eager",
+        )
+    if model.config._attn_implementation != kernel and (kernel == "eager" or model._supports_sdpa):
+        model.set_attn_implementation(kernel)
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, dropout: float) -> Tensor:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 
 class SumOfSources(nn.Module):
@@ -21,12 +20,11 @@ class SumOfSources(nn.Module):
         whole = nn.Linear(sum(sizes.values()), width)
         # Not drawn one by one: the weights are pieces of the whole layer's.
         self.sources = nn.ModuleDict(
-            {name: skip_init(nn.Linear, size, width, bias=False) for name, size in sizes.items()}
+            {name: nn.Linear(size, width, bias=False, device="meta") for name, size in sizes.items()}
         )
         pieces = whole.weight.detach().split(list(sizes.values()), dim=1)
-        with torch.no_grad():
-            for source, piece in zip(self.sources.values(), pieces, strict=True):
-                source.weight.copy_(piece)
+        for source, piece in zip(self.sources.values(), pieces, strict=True):
+            source.weight = nn.Parameter(piece.clone(memory_format=torch.contiguous_format))
         self.bias = nn.Parameter(whole.bias.detach().clone())
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:

@@ -3,72 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from pkgutil import resolve_name
 from typing import Any
 
 from torch import nn
 
 from components.core.errors import ContractError, UsageError
 from components.core.spec import Embodiment, embodiment_from_dict
-from components.policy.act.policy import ActPolicy
-from components.policy.act.sizes import FULL, SMALL
-from components.policy.tiny import TinyPolicy
-
-PRESETS: dict[str, Callable[..., nn.Module]] = {
-    "gripline-tiny": TinyPolicy,
-    "act": partial(ActPolicy, size=FULL),
-    "act-small": partial(ActPolicy, size=SMALL),
-}
+from components.policy.catalogue.card import Preset
+from components.policy.catalogue.families import PRESETS
+from components.policy.shape import Shape
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What a preset cannot do without: at least so many cameras of so many pixels a side, a state, instructions."""
-
-    cameras: int = 1
-    image_px: int = 1
-    state: bool = True
-    instructions: bool = True
-
-
-# Below 32 pixels the maps of `vision.py` and of a ResNet are too coarse to say where a thing is.
-NEEDS: dict[str, Needs] = {
-    "gripline-tiny": Needs(image_px=32),
-    "act": Needs(image_px=32, instructions=False),
-    "act-small": Needs(image_px=32, instructions=False),
-}
-
-
-def needs_of(preset: str) -> Needs:
+def preset_of(name: str) -> Preset:
     """Raises `UsageError` for a name that is not known."""
-    _require_known(preset)
-    return NEEDS.get(preset, Needs())
-
-
-def build(
-    preset: str,
-    embodiment: Embodiment,
-    *,
-    vocab_size: int,
-    text_len: int,
-    chunk: int,
-    blind: bool = False,
-    wordless: bool = False,
-) -> nn.Module:
-    """A freshly initialised policy; the weights follow from torch's global seed."""
-    _require_known(preset)
-    return PRESETS[preset](
-        embodiment, vocab_size=vocab_size, text_len=text_len, chunk=chunk, blind=blind, wordless=wordless
-    )
-
-
-def _require_known(preset: str) -> None:
-    if preset not in PRESETS:
-        near = difflib.get_close_matches(preset, PRESETS, n=1)
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(PRESETS))}"
-        raise UsageError(f"train.preset: no preset {preset!r}", hint=hint)
+        raise UsageError(f"train.preset: no preset {name!r}", hint=hint)
+    return PRESETS[name]
+
+
+def build(preset: str, shape: Shape, *, blind: bool = False, wordless: bool = False) -> nn.Module:
+    """A freshly initialised policy; the weights follow from torch's global seed."""
+    policy: nn.Module = resolve_name(preset_of(preset).builder)(shape, blind=blind, wordless=wordless)
+    return policy
 
 
 @dataclass(frozen=True)
@@ -84,16 +44,12 @@ class PolicyConfig:
     # Checkpoints from before there was such a policy do not have the field.
     wordless: bool = False
 
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.embodiment, self.vocab_size, self.text_len, self.chunk)
+
     def build(self) -> nn.Module:
-        return build(
-            self.preset,
-            self.embodiment,
-            vocab_size=self.vocab_size,
-            text_len=self.text_len,
-            chunk=self.chunk,
-            blind=self.blind,
-            wordless=self.wordless,
-        )
+        return build(self.preset, self.shape, blind=self.blind, wordless=self.wordless)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

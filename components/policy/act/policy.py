@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.core.spec import Embodiment
 from components.policy.act.latent import LatentEncoder, divergence, sample
 from components.policy.act.positions import across
 from components.policy.act.resnet import ResNet18
-from components.policy.act.sizes import ActSize
+from components.policy.act.sizes import FULL, SMALL, ActSize
 from components.policy.act.transformer import DecoderLayer, EncoderLayer, begin
 from components.policy.adapters import Adapters
 from components.policy.dense import Dense
 from components.policy.losses import Loss
+from components.policy.shape import Shape
 
 # Mean and standard deviation of ImageNet, in bytes: what ResNets are usually trained on.
 _MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
@@ -38,21 +38,11 @@ class ActPolicy(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self,
-        embodiment: Embodiment,
-        *,
-        vocab_size: int,
-        text_len: int,
-        chunk: int,
-        size: ActSize,
-        blind: bool = False,
-        wordless: bool = False,
-    ) -> None:
+    def __init__(self, shape: Shape, size: ActSize, *, blind: bool = False, wordless: bool = False) -> None:
         super().__init__()
-        seen, action_dim = embodiment.observation, embodiment.action.dim
-        state_dim, side = len(seen.state_names), -(-seen.image_px // _STRIDE)
-        self.blind, self.wordless, self.size = blind, wordless, size
+        action_dim, state_dim, chunk = shape.action_dim, shape.state_dim, shape.chunk
+        side = -(-shape.image_px // _STRIDE)
+        self.blind, self.wordless, self.shape, self.size = blind, wordless, shape, size
         self.latent_encoder = LatentEncoder(size, state_dim, action_dim, chunk)
         self.eyes = None if blind else ResNet18(size.channels)
         self.see = None if self.eyes is None else Dense(self.eyes.dim, size.width)
@@ -77,6 +67,7 @@ class ActPolicy(nn.Module):
         State and actions are normalised; images are scaled here. With the actions [B, H, A] that followed and their
         mask [B, H] (0: past the end): also mean and log-variance [B, latent] of what they say of the latent.
         """
+        self.shape.require_inputs(images, state, tokens)
         if actions is None or mask is None:
             return self.decode(images, state, state.new_zeros(state.shape[0], self.size.latent))
         mean, log_variance = self.latent_encoder(state, actions, mask)
@@ -115,3 +106,12 @@ class ActPolicy(nn.Module):
         # A permuted view of [N, H, W, C] is channels_last already: the fast layout, without a copy.
         features = eyes(scaled.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).flatten(1, 2)
         return features.unflatten(0, images.shape[:2]).flatten(1, 2)
+
+
+def published(shape: Shape, *, blind: bool = False, wordless: bool = False) -> ActPolicy:
+    return ActPolicy(shape, FULL, blind=blind, wordless=wordless)
+
+
+def small(shape: Shape, *, blind: bool = False, wordless: bool = False) -> ActPolicy:
+    """For one core: learns a task of the simulated cell in minutes."""
+    return ActPolicy(shape, SMALL, blind=blind, wordless=wordless)

@@ -1,6 +1,8 @@
-"""ResNet-18 (He et al. 2016) without its classifier, and with batch normalisation that stands still."""
+"""ResNet-18 (He et al. 2016) without its classifier, with batch normalisation that stands still or another norm."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +32,17 @@ class FrozenNorm(nn.Module):
         return scale, self.bias - self.running_mean * scale
 
 
-def convolve(features: Tensor, conv: nn.Conv2d, norm: FrozenNorm) -> Tensor:
-    """Convolution and norm in one pass over `features`: the scale goes into the weights, the shift is a bias."""
+def group_norm(channels: int) -> nn.GroupNorm:
+    """16 channels a group, as Diffusion Policy has it (Chi et al. 2023)."""
+    return nn.GroupNorm(max(1, channels // 16), channels)
+
+
+def convolve(features: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
+    """Convolution and norm; a frozen one in the same pass: the scale goes into the weights, the shift is a bias."""
+    assert isinstance(conv, nn.Conv2d)
+    if not isinstance(norm, FrozenNorm):
+        normed: Tensor = norm(conv(features))
+        return normed
     scale, shift = norm.affine()
     return functional.conv2d(features, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)
 
@@ -39,38 +50,37 @@ def convolve(features: Tensor, conv: nn.Conv2d, norm: FrozenNorm) -> Tensor:
 class Block(nn.Module):
     """Two 3x3 convolutions and a way around them."""
 
-    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels: int, stride: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _conv(channels_in, channels, 3, stride), FrozenNorm(channels)
-        self.conv2, self.bn2 = _conv(channels, channels, 3, 1), FrozenNorm(channels)
+        self.conv1, self.bn1 = _conv(channels_in, channels, 3, stride), norm(channels)
+        self.conv2, self.bn2 = _conv(channels, channels, 3, 1), norm(channels)
         changed = stride != 1 or channels_in != channels
-        self.downsample = nn.ModuleList(
-            [_conv(channels_in, channels, 1, stride), FrozenNorm(channels)] if changed else []
-        )
+        self.downsample = nn.ModuleList([_conv(channels_in, channels, 1, stride), norm(channels)] if changed else [])
 
     def forward(self, features: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, channels, H / stride, W / stride]."""
         around = features
         if self.downsample:
-            conv, norm = self.downsample
-            assert isinstance(conv, nn.Conv2d)
-            assert isinstance(norm, FrozenNorm)
-            around = convolve(features, conv, norm)
+            around = convolve(features, *self.downsample)
         out = functional.relu(convolve(features, self.conv1, self.bn1), inplace=True)
         return functional.relu(convolve(out, self.conv2, self.bn2).add_(around), inplace=True)
 
 
 class ResNet18(nn.Module):
-    """Names of weights and buffers are torchvision's, so that its weights fit. `channels`: of the first stage."""
+    """Names of weights and buffers are torchvision's, so that its weights fit.
 
-    def __init__(self, channels: int = 64) -> None:
+    `channels`: of the first stage; `norm`: makes the norm of so many channels.
+    """
+
+    def __init__(self, channels: int = 64, norm: Callable[[int], nn.Module] = FrozenNorm) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _conv(3, channels, 7, 2), FrozenNorm(channels)
+        self.conv1, self.bn1 = _conv(3, channels, 7, 2), norm(channels)
         width = channels
         for stage in range(_STAGES):
             wider, stride = channels << stage, 1 if stage == 0 else 2
             blocks = [
-                Block(width if block == 0 else wider, wider, stride if block == 0 else 1) for block in range(_BLOCKS)
+                Block(width if block == 0 else wider, wider, stride if block == 0 else 1, norm)
+                for block in range(_BLOCKS)
             ]
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
             width = wider

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from transformers import LlamaConfig, LlamaModel
 
 from components.core.errors import ComponentError, UsageError
 from components.policy.attention import KERNELS, Attention, set_attention
@@ -92,6 +93,39 @@ def test_the_kernel_is_no_part_of_the_weights(attention):
     assert set(attention.state_dict()) == names == {
         f"{part}.{kind}" for part in ("query", "key", "value", "out") for kind in ("weight", "bias")
     }  # fmt: skip
+
+
+def _llama() -> LlamaModel:
+    config = {"vocab_size": 9, "hidden_size": WIDTH, "intermediate_size": 16, "num_hidden_layers": 1}
+    return LlamaModel(LlamaConfig(**config, num_attention_heads=HEADS, num_key_value_heads=HEADS, pad_token_id=0))
+
+
+def test_a_model_of_transformers_is_computed_as_asked():
+    torch.manual_seed(1)
+    policy = nn.ModuleDict({"trunk": _llama().eval()})
+    given, answers = torch.tensor([[1, 2, 3]]), []
+    for kernel in ("sdpa", "eager", "sdpa"):
+        set_attention(policy, kernel)
+        assert policy["trunk"].config._attn_implementation == kernel
+        with torch.no_grad():
+            answers.append(policy["trunk"](given).last_hidden_state)
+    torch.testing.assert_close(answers[1], answers[0], atol=1e-5, rtol=0)
+    assert torch.equal(answers[2], answers[0])
+
+
+def test_a_model_without_fused_attention_stays_as_it_is(monkeypatch):
+    model = _llama()
+    set_attention(model, "eager")
+    monkeypatch.setattr(LlamaModel, "_supports_sdpa", False)
+    set_attention(model, "sdpa")
+    assert model.config._attn_implementation == "eager"
+
+
+def test_flex_is_refused_where_a_model_of_transformers_would_run_it():
+    policy = nn.ModuleDict({"trunk": _llama()})
+    with pytest.raises(ComponentError, match=r"FlexAttention does not run in trunk, a LlamaModel .*sdpa or eager"):
+        set_attention(policy, "flex")
+    assert policy["trunk"].config._attn_implementation == "sdpa"
 
 
 def test_a_kernel_that_nobody_knows_is_refused(attention):

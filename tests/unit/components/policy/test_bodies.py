@@ -13,6 +13,7 @@ from components.core.spec import SAWYER_CELL
 from components.policy import presets
 from components.policy.adapters import Adapters
 from components.policy.bodies import Bodies, groups_of
+from components.policy.catalogue.card import Preset
 from components.policy.checkpoint import load_policy, save_policy
 from components.transforms.chain import PolicyTransforms
 
@@ -143,13 +144,14 @@ class Plain(nn.Module):
 
     adapters = Adapters(state=("state",), action=())
 
-    def __init__(self, embodiment, *, vocab_size, text_len, chunk, blind, wordless):
+    def __init__(self, shape, *, blind, wordless):
         super().__init__()
-        self.out = nn.Linear(3, embodiment.action.dim)
+        self.out = nn.Linear(3, shape.action_dim)
 
 
 def test_a_trunk_that_is_not_the_same_is_named(config, other_config, monkeypatch):
-    monkeypatch.setitem(presets.PRESETS, "plain", Plain)
+    monkeypatch.setitem(presets.PRESETS, "plain", Preset("plain", "plain:Plain"))
+    monkeypatch.setattr(presets, "resolve_name", {"plain:Plain": Plain}.__getitem__)
     configs = [replace(one, preset="plain") for one in (config, other_config)]
     with pytest.raises(ContractError, match=r"tensor out.weight of the trunk is \[4, 3\] and \[3, 3\]"):
         Bodies(configs)

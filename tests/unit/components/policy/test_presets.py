@@ -8,11 +8,12 @@ import torch
 from components.core.errors import ContractError, UsageError
 from components.core.spec import SAWYER_CELL
 from components.policy.presets import build, config_from_dict
+from components.policy.shape import Shape
 
 
 def test_unknown_preset_names_the_known_ones():
     with pytest.raises(UsageError, match=r"no preset 'huge'.*gripline-tiny"):
-        build("huge", SAWYER_CELL, vocab_size=4, text_len=4, chunk=8)
+        build("huge", Shape(SAWYER_CELL, 4, 4, 8))
 
 
 def test_weights_follow_from_the_seed(config):

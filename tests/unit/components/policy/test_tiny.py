@@ -10,8 +10,7 @@ from components.policy.tiny import TinyPolicy
 
 def _policy(config, *, blind: bool = False, wordless: bool = False) -> TinyPolicy:
     torch.manual_seed(1)
-    sizes = {"vocab_size": config.vocab_size, "text_len": config.text_len, "chunk": config.chunk}
-    return TinyPolicy(config.embodiment, **sizes, blind=blind, wordless=wordless).eval()
+    return TinyPolicy(config.shape, blind=blind, wordless=wordless).eval()
 
 
 def test_sees_images_state_and_instruction(config, observations):

@@ -40,6 +40,21 @@ def test_a_dimension_that_never_moved_does_not_explode():
     np.testing.assert_allclose(STATE.apply(np.array([0.1, 0.6, 0.0005, 0.6])), [0.0, 0.0, 0.5, 0.0], atol=1e-6)
 
 
+@given(data=st.data(), dims=st.integers(1, 5))
+def test_openvla_scales_the_same(data: st.DataObject, dims: int):
+    """Its formulas, with the 1e-8 that it adds to the range."""
+    q01 = data.draw(hnp.arrays(np.float64, dims, elements=st.floats(-2, 2)))
+    q99 = q01 + data.draw(hnp.arrays(np.float64, dims, elements=st.floats(1e-2, 4)))
+    actions = data.draw(hnp.arrays(np.float64, (3, dims), elements=st.floats(-8, 8)))
+    step, limits = Quantiles(tuple(q01), tuple(q99)), Bounds(tuple(q01), tuple(q99))
+    published = np.clip(2 * (actions - q01) / (q99 - q01 + 1e-8) - 1, -1, 1)
+    np.testing.assert_allclose(step.apply(actions), published, atol=5e-6)
+    np.testing.assert_allclose(np.clip(limits.apply(actions), -1, 1), published, atol=5e-6)
+    back = 0.5 * (published + 1) * (q99 - q01) + q01
+    np.testing.assert_allclose(step.inverse(published), back, atol=1e-5)
+    np.testing.assert_allclose(limits.inverse(published), back, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "match"),
     [

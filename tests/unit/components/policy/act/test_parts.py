@@ -11,7 +11,7 @@ from components.policy.act.resnet import FrozenNorm, ResNet18, convolve
 from components.policy.act.sizes import ActSize
 from components.policy.act.transformer import EncoderLayer
 
-SIZE = ActSize(width=32, heads=4, feed=64, latent_layers=2, latent=5, channels=4)
+SIZE = ActSize(width=32, heads=4, feed=64, latent_layers=2, latent=5, channels=8)
 
 
 def test_positions_of_a_sequence():

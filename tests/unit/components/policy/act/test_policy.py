@@ -11,14 +11,15 @@ from components.policy.act.sizes import ActSize
 from components.policy.attention import set_attention
 from components.policy.losses import OwnLoss
 from components.policy.presets import build
+from components.policy.shape import Shape
 
-TINY = ActSize(width=32, heads=4, feed=64, encoder_layers=2, latent_layers=2, latent=4, channels=4)
+TINY = ActSize(width=32, heads=4, feed=64, encoder_layers=2, latent_layers=2, latent=4, channels=8)
 CHUNK = 5
 
 
 def make(*, blind: bool = False, size: ActSize = TINY) -> ActPolicy:
     torch.manual_seed(1)
-    return ActPolicy(SAWYER_CELL, vocab_size=9, text_len=6, chunk=CHUNK, blind=blind, size=size)
+    return ActPolicy(Shape(SAWYER_CELL, 9, 6, CHUNK), size, blind=blind)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def two_arms() -> Embodiment:
 
 @pytest.mark.parametrize(("preset", "least", "most"), [("act", 51.6e6 * 0.98, 51.6e6 * 1.02), ("act-small", 3e6, 8e6)])
 def test_how_large_the_presets_are(preset, least, most):
-    policy = build(preset, two_arms(), vocab_size=9, text_len=6, chunk=50)
+    policy = build(preset, Shape(two_arms(), 9, 6, 50))
     assert least <= sum(weight.numel() for weight in policy.parameters()) <= most
 
 
@@ -130,7 +131,7 @@ def test_learns_a_few_windows_by_heart(batch, kernel):
     set_attention(policy, kernel)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-3)
     errors = []
-    for _ in range(120):
+    for _ in range(200):
         total, count, parts = policy.training_loss(batch)
         optimizer.zero_grad()
         (total / count).backward()

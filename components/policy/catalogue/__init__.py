@@ -1,0 +1,1 @@
+"""All architectures that can be built, by family; loads no torch."""

@@ -1,0 +1,1 @@
+"""What policies are put together from: vision towers, connectors, words, trunks."""

@@ -1,0 +1,1 @@
+"""The published architectures, each as a choice of parts."""
