@@ -27,17 +27,26 @@ _PLACES = (
     TRANSFORMS_NAME,
     "norm_stats.json",
     "assets/**/norm_stats.json",
-    "*normalizer_processor.safetensors",
+    # Not the one that undoes it after the policy.
+    "*_normalizer_processor.safetensors",
+    "dataset_statistics.json",
     "meta/stats.json",
     "stats.json",
+    "model.safetensors",
 )
+# What LeRobot called the statistics that were buffers of a policy, before 0.4.
+_BUFFER_OWNERS, _BUFFER = ("normalize_inputs", "unnormalize_outputs"), "buffer_"
+_BUFFERED = {STATE.replace(".", "_"): STATE, ACTION: ACTION}
+# What OpenVLA calls them.
+OPENVLA_NAMES = {"proprio": STATE, "action": ACTION}
 
 
-def read_base(path: Path) -> BaseStats:
+def read_base(path: Path, member: str = "") -> BaseStats:
     """From a file, or a checkpoint folder that holds one.
 
-    Reads openpi's norm_stats.json, LeRobot's stats.json and normaliser of a policy (.safetensors), and a policy bundle
-    of ours, whose actions are known by their limits alone. Raises `InputError` naming the file and what is wrong in it.
+    Reads openpi's norm_stats.json, LeRobot's stats.json and normaliser of a policy (.safetensors, also inside the
+    weights), OpenVLA's dataset_statistics.json, and a policy bundle of ours, whose actions are known by their limits
+    alone. `member`: which of several datasets. Raises `InputError` naming the file and what is wrong in it.
     """
     file = _found(path) if path.is_dir() else path
     if not file.is_file():
@@ -45,7 +54,7 @@ def read_base(path: Path) -> BaseStats:
     if file.name in (TRANSFORMS_NAME, STATS_NAME):
         found = _bundle(file.parent)
     else:
-        found = _safetensors(file) if file.suffix == ".safetensors" else _json(file)
+        found = _safetensors(file) if file.suffix == ".safetensors" else _json(file, member)
     stats = {key: _checked(key, values, file) for key, values in found.items()}
     stats = {key: values for key, values in stats.items() if values}
     if not stats:
@@ -53,7 +62,7 @@ def read_base(path: Path) -> BaseStats:
     return stats
 
 
-_HINT = "Give norm_stats.json, stats.json, a normaliser in .safetensors, or a policy bundle"
+_HINT = "Give norm_stats.json, stats.json, dataset_statistics.json, a normaliser in .safetensors, or a policy bundle"
 
 
 def _found(folder: Path) -> Path:
@@ -82,7 +91,7 @@ def _bundle(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def _json(path: Path) -> Mapping[str, Mapping[str, Any]]:
+def _json(path: Path, member: str) -> Mapping[str, Mapping[str, Any]]:
     try:
         value = read_json(path)
     except (ValueError, UnicodeDecodeError) as error:
@@ -92,23 +101,47 @@ def _json(path: Path) -> Mapping[str, Mapping[str, Any]]:
         value, rename = value["norm_stats"], lambda name: OPENPI_NAMES.get(name, name)
     if not isinstance(value, dict) or not all(isinstance(part, dict) for part in value.values()):
         raise InputError("not statistics by feature", where=str(path), hint=_HINT)
+    if value and all(isinstance(part.get("action"), dict) for part in value.values()):
+        return _openvla(value, member, path)
     return {rename(key): part for key, part in value.items()}
 
 
-def _safetensors(path: Path) -> Mapping[str, Mapping[str, Any]]:
-    """`feature.statistic` -> array, as LeRobot's normaliser is saved."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+def _openvla(value: Mapping[str, Any], member: str, path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """One dataset of dataset_statistics.json. What its mask leaves as it is goes from -1 .. 1 to -1 .. 1."""
+    chosen = member or next(iter(value))
+    if chosen not in value or (len(value) > 1 and not member):
+        found = f"no statistics of {member!r}" if member else f"statistics of {len(value)} datasets"
+        raise InputError(found, where=str(path), hint=f"Name one of {', '.join(sorted(value)[:8])}")
+    parts = {OPENVLA_NAMES[key]: dict(part) for key, part in value[chosen].items() if key in OPENVLA_NAMES}
+    mask: list[bool] = parts[ACTION].get("mask") or []
+    for name, end in (("q01", -1.0), ("q99", 1.0)) if mask else ():
+        ends = parts[ACTION].get(name)
+        if not isinstance(ends, list) or len(ends) != len(mask):
+            raise InputError(f"{chosen}: mask and {name} of the actions differ in length", where=str(path))
+        parts[ACTION][name] = [own if scaled else end for own, scaled in zip(ends, mask, strict=True)]
+    return parts
 
-    try:
-        arrays = load(path.read_bytes())
-    except SafetensorError as error:
-        raise InputError(f"not safetensors: {error}", where=str(path), hint=_HINT) from error
+
+def _safetensors(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """`feature.statistic` -> array, as LeRobot's normaliser is saved, or the buffers that they were before."""
+    from safetensors import SafetensorError, safe_open
+
     found: dict[str, dict[str, Any]] = {}
-    for name, array in arrays.items():
-        key, _, stat = name.rpartition(".")
-        found.setdefault(key, {})[stat] = array
+    try:
+        # Weights may lie beside them: only what is a statistic is read.
+        with safe_open(path, framework="numpy") as opened:
+            for name in opened.keys():  # noqa: SIM118, not a mapping
+                key, _, stat = name.rpartition(".")
+                if stat in _KEPT:
+                    found.setdefault(_feature(key), {})[stat] = opened.get_tensor(name)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"not safetensors: {error}", where=str(path), hint=_HINT) from error
     return found
+
+
+def _feature(key: str) -> str:
+    owner, _, buffer = key.partition(f".{_BUFFER}")
+    return _BUFFERED.get(buffer, buffer) if owner in _BUFFER_OWNERS else key
 
 
 def _checked(key: str, values: Mapping[str, Any], path: Path) -> dict[str, npt.NDArray[np.float64]]:

@@ -102,3 +102,51 @@ def test_files_that_are_not_there_or_not_readable(tmp_path: Path) -> None:
     for name, message in (("x.json", "not JSON"), ("x.safetensors", "not safetensors")):
         with pytest.raises(InputError, match=message):
             read_base(tmp_path / name)
+
+
+def test_lerobot_skips_the_unnormaliser_beside_it(tmp_path: Path) -> None:
+    for name, value in (("pre", 1.5), ("post", 9.0)):
+        kind = "normalizer" if name == "pre" else "unnormalizer"
+        arrays = {f"{ACTION}.mean": np.full(2, value, np.float32)}
+        save_file(arrays, tmp_path / f"policy_{name}processor_step_0_{kind}_processor.safetensors")
+    assert read_base(tmp_path)[ACTION]["mean"].tolist() == [1.5, 1.5]
+
+
+def test_lerobot_statistics_that_were_buffers_among_the_weights(tmp_path: Path) -> None:
+    arrays = {
+        "model.head.weight": np.ones((3, 2), np.float32),
+        "normalize_inputs.buffer_observation_state.mean": np.full(2, 1.0, np.float32),
+        "normalize_inputs.buffer_observation_state.std": np.full(2, 2.0, np.float32),
+        "unnormalize_outputs.buffer_action.min": np.full(3, -1.0, np.float32),
+        "unnormalize_outputs.buffer_action.max": np.full(3, 1.0, np.float32),
+    }
+    save_file(arrays, tmp_path / "model.safetensors")
+    base = read_base(tmp_path)
+    assert {key: sorted(values) for key, values in base.items()} == {STATE: ["mean", "std"], ACTION: ["max", "min"]}
+    assert base[STATE]["std"].tolist() == [2.0, 2.0]
+
+
+def openvla(**changes: Any) -> dict[str, Any]:
+    action = {"mean": [0.1, 0.5], "std": [0.2, 0.4], "q01": [-0.6, 0.0], "q99": [0.7, 1.0], "mask": [True, False]}
+    return {"action": action | changes, "proprio": {"q01": [0.0], "q99": [2.0]}, "num_transitions": 7}
+
+
+def test_openvla(tmp_path: Path) -> None:
+    written(tmp_path / "dataset_statistics.json", {"bridge_orig": openvla()})
+    base = read_base(tmp_path)
+    assert base[STATE]["q99"].tolist() == [2.0]
+    # The gripper is not scaled: what goes from -1 .. 1 to -1 .. 1 stays as it is.
+    assert (base[ACTION]["q01"].tolist(), base[ACTION]["q99"].tolist()) == ([-0.6, -1.0], [0.7, 1.0])
+    assert base[ACTION]["mean"].tolist() == [0.1, 0.5]
+
+
+def test_openvla_of_several_datasets_and_with_a_mask_that_does_not_fit(tmp_path: Path) -> None:
+    file = written(tmp_path / "dataset_statistics.json", {"bridge": openvla(), "kuka": openvla(q01=[-3.0, 0.0])})
+    assert read_base(file, "kuka")[ACTION]["q01"].tolist() == [-3.0, -1.0]
+    with pytest.raises(InputError, match=r"statistics of 2 datasets. Name one of bridge, kuka"):
+        read_base(file)
+    with pytest.raises(InputError, match=r"no statistics of 'fractal'. Name one of bridge, kuka"):
+        read_base(file, "fractal")
+    written(file, {"bridge": openvla(mask=[True])})
+    with pytest.raises(InputError, match="bridge: mask and q01 of the actions differ in length"):
+        read_base(file)

@@ -1,0 +1,1 @@
+"""Checkpoints of other trainers, brought in and taken out."""
