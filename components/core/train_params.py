@@ -78,6 +78,23 @@ class Pinned(Section):
         return self
 
 
+class PartWeights(Section):
+    """Weights of one part of a policy, in the layout of Hugging Face: config.json and safetensors."""
+
+    # A folder below the workspace, or absolute.
+    path: str = ""
+    # Or "owner/name", "owner/name@revision" on the hub, which is looked for in the local cache.
+    hub: str = ""
+    # What `sha256sum` says of the weights file; of several, of its lines about all of them, by name.
+    sha256: Sha256 = ""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> PartWeights:
+        if bool(self.path) == bool(self.hub):
+            raise ValueError("exactly one of path and hub says where the weights are")
+        return self
+
+
 class Teacher(Pinned):
     """A bundle whose actions are a second target. `weight`: its share of the loss."""
 
@@ -125,6 +142,8 @@ class External(Section):
 
 class Train(Section):
     preset: str
+    # What the dataset has and the preset never reads. It has to be named, so that nobody believes it was used.
+    unused: tuple[Literal["state", "instructions"], ...] = ()
     # SQL over the table of episodes, as for `gripline select`; empty: all accepted ones.
     where: str
     # Normalise by a base checkpoint's statistics, a file in robots/statistics; empty: by the data's own.
@@ -160,6 +179,10 @@ class Train(Section):
     paraphrase: Share = 0.0
     freeze: tuple[Freeze, ...] = ()
     lora: Lora = Lora()
+    # Weights to begin with, by the part of the policy that takes them: "tower", "trunk". `start_from` comes after them.
+    pretrained: dict[str, PartWeights] = Field(default_factory=dict)
+    # Whether what the local cache of the hub lacks may be fetched.
+    allow_download: bool = False
     # A checkpoint to begin from, also one of another embodiment: what fits is taken over, and a report says what.
     start_from: Pinned = Pinned()
     teacher: Teacher = Teacher()

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from components.core.params import Params, Train
+from components.core.records import Record
 from components.core.spec import Embodiment
 from components.core.workspace import Workspace
 from components.dataset.layout import ACTION, STATE
 from components.dataset.parts import Part
 from components.dataset.statistics.merging import running_of_parts
 from components.dataset.stats import RunningStats
-from components.policy.presets import Needs
+from components.policy.catalogue.card import Needs
 from components.train.base import MEAN_STD, QUANTILES, Base, read_base_statistics
 from components.train.jobs import plan_jobs, validations_of
 from components.train.mixture import (
@@ -35,6 +37,7 @@ from components.train.mixture import (
 from components.train.needs import require_needs
 from components.train.normalising import fit_transforms
 from components.train.own import own_source
+from components.train.pretrained import Pretrained, read_pretrained
 from components.train.refusals import require_finite, require_single
 from components.train.sides import Side, make_sides, windows_of
 from components.train.start import Start, read_start
@@ -56,7 +59,7 @@ class Inputs:
     `base`: a base checkpoint's statistics, where they took the place of the data's own; `weights` float32 [E]: what a
     window of each training episode counts, in the order of `episodes`, where they count differently; `others`: the
     transforms of the other embodiments in the mixture; `start`: the checkpoint to begin from; `teacher`: the folder of
-    a verified bundle.
+    a verified bundle; `pretrained`: weights of parts, which a policy begins with before it takes over those of `start`.
     """
 
     train: Side
@@ -69,6 +72,27 @@ class Inputs:
     others: tuple[PolicyTransforms, ...] = ()
     start: Start | None = None
     teacher: Path | None = None
+    pretrained: tuple[Pretrained, ...] = ()
+
+    def record(
+        self,
+        digest: str,
+        params: Train,
+        *,
+        counts: Mapping[str, float],
+        attrs: Mapping[str, Any],
+        more_inputs: Mapping[str, str] | None = None,
+    ) -> Record:
+        """The record of a checkpoint that was trained on this."""
+        shared = {"episodes": len(self.episodes), "windows": self.train.windows}
+        return Record(
+            kind="checkpoint",
+            digest=digest,
+            inputs={**self.digests, **(more_inputs or {})},
+            params=params.model_dump(mode="json"),
+            counts={**counts, **shared},
+            attrs=dict(attrs),
+        )
 
     @property
     def robots(self) -> tuple[PolicyTransforms, ...]:
@@ -80,7 +104,8 @@ def load_inputs(workspace: Workspace, params: Params) -> Inputs:
     """Chooses the accepted episodes of all sources, and decodes them into the cache where that pays.
 
     Raises `RecordError` where the verdicts are missing or of another dataset, `DatasetError` where nothing is left or a
-    source of the mixture is not what was named, `ContractError` where the checkpoint to begin from does not fit.
+    source of the mixture is not what was named, `ContractError` where the checkpoint to begin from does not fit;
+    `ParamsError` where the preset leaves out what the dataset has, unsaid.
     """
     train_params = params.train
     sources = [own_source(workspace, params), *open_sources(workspace.root, train_params.mixture)]
@@ -99,6 +124,8 @@ def load_inputs(workspace: Workspace, params: Params) -> Inputs:
     start, teacher = read_start(workspace.root, train_params), _teacher(workspace, train_params, bodies[0], digests)
     if start is not None:
         digests["start_from"] = train_params.start_from.sha256
+    pretrained = read_pretrained(workspace.root, train_params)
+    digests |= {part.role: part.digest for part in pretrained}
     wanted = [(chosen[split], _epochs(train_params, chosen, split)) for split in SPLITS]
     train, val = make_sides(wanted, workspace.frame_cache, limit_bytes=int(params.cache.frames_gb * 1e9))
     train = replace(train, weights=mixture_weights(sources))
@@ -111,12 +138,12 @@ def load_inputs(workspace: Workspace, params: Params) -> Inputs:
     ]
     weights = quality_weights(sources, train_params.quality_weight)
     episodes = train.table(EPISODE_COLUMNS)
-    return Inputs(train, val, own, episodes, digests, base, weights, tuple(others), start, teacher)
+    return Inputs(train, val, own, episodes, digests, base, weights, tuple(others), start, teacher, pretrained)
 
 
 def _needs(params: Train, body: Embodiment, groups: Mapping[str, Sequence[Part]], chosen: Mapping) -> Needs:
     held = [part for part in chosen["val"] if part.dataset.embodiment.name == body.name]
-    return require_needs(params.preset, body, [*groups[body.name], *held])
+    return require_needs(params.preset, body, [*groups[body.name], *held], params.unused)
 
 
 def _teacher(workspace: Workspace, params: Train, body: Embodiment, digests: dict[str, str]) -> Path | None:

@@ -21,8 +21,8 @@ def adapted(policy: nn.Module, params: Train, job: Job) -> nn.Module:
     """The policy with adapters where `train.lora` asks for them. Raises `ParamsError` for a pattern without a layer."""
     if not params.lora.rank:
         return policy
-    if not params.start_from.path and job.steps:
-        log.warning("train.lora without train.start_from: what it leaves alone was never trained")
+    if not (params.start_from.path or params.pretrained) and job.steps:
+        log.warning("train.lora without train.start_from or train.pretrained: what it leaves alone was never trained")
     # PEFT takes seconds to import, and most runs have no use for it.
     from components.train.lora import add_adapters
 

@@ -15,6 +15,8 @@ from components.policy.presets import PolicyConfig
 from components.train.distributed import is_first
 from components.train.inputs import Inputs
 from components.train.jobs import Job
+from components.train.pretrained import REPORT as LOADED
+from components.train.pretrained import load_pretrained
 from components.train.start import REPORT
 from components.transforms.chain import PolicyTransforms
 
@@ -25,13 +27,18 @@ BESIDE = "@"
 
 
 def build_policy(job: Job, inputs: Inputs, params: Train, folder: Path) -> nn.Module:
-    """The policy of the only robot, or `Bodies`, with the weights of `train.start_from` where there are any.
+    """The policy of the only robot, or `Bodies`, with the weights of `train.pretrained`, then of `train.start_from`.
 
-    A job of 0 steps, the untrained control, begins from nothing. `start_from.json` beside each checkpoint says what was
-    taken over.
+    A job of 0 steps, the untrained control, begins from nothing. `pretrained.json` and, beside each robot's checkpoint,
+    `start_from.json` say what was taken over.
     """
     configs = [config_of(job, transforms, params) for transforms in inputs.robots]
     policy = Bodies(configs) if len(configs) > 1 else configs[0].build()
+    if inputs.pretrained and job.steps:
+        loaded = load_pretrained(policy, inputs.pretrained, lenient=job.blind)
+        if is_first():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / LOADED, loaded)
     if inputs.start is None or not job.steps:
         return policy
     for target, one, transforms in robots_of(policy, inputs, folder):

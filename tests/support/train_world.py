@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from components.core.params import Video
-from components.core.spec import SAWYER_CELL
+from components.core.spec import SAWYER_CELL, Embodiment
 from components.core.workspace import Workspace
 from components.dataset.frames import ROW_COLUMNS, EpisodeFrames
 from components.dataset.reader import Dataset
@@ -20,17 +20,18 @@ CELL = replace(SAWYER_CELL, observation=replace(SAWYER_CELL.observation, image_p
 LENGTH = 12
 
 
-def write_dataset(root: Path) -> None:
+def write_dataset(root: Path, body: Embodiment = CELL) -> None:
     """Eight episodes: 0-4 to train on, 5-7 held out. State i is i + noise, so that statistics show who was used."""
     rng = np.random.default_rng(0)
     sides: dict[str, str] = {}
-    with DatasetWriter(root, CELL, 20, Video(codec="h264", crf=18, gop=2, pix_fmt="yuv420p")) as writer:
+    px = body.observation.image_px
+    with DatasetWriter(root, body, 20, Video(codec="h264", crf=18, gop=2, pix_fmt="yuv420p")) as writer:
         for number in range(8):
             name = hashlib.sha256(bytes([number])).hexdigest()
-            row = dict.fromkeys(ROW_COLUMNS, "") | {"embodiment": CELL.name, "source_uri": f"{number}.mcap"}
+            row = dict.fromkeys(ROW_COLUMNS, "") | {"embodiment": body.name, "source_uri": f"{number}.mcap"}
             sides[name] = "val" if number >= 5 else "train"
             images = {
-                camera: rng.integers(0, 256, (LENGTH, 32, 32, 3), dtype=np.uint8) for camera in ("fixed", "wrist")
+                camera: rng.integers(0, 256, (LENGTH, px, px, 3), dtype=np.uint8) for camera in ("fixed", "wrist")
             }
             state = (number + rng.normal(0, 0.1, (LENGTH, 4))).astype(np.float32)
             action = rng.uniform(-1, 1, (LENGTH, 4)).astype(np.float32)
