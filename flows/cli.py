@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from components.core.stage import configure_logging, exit_code_of
-from flows.commands import convert, data, dataset, explore, lineage, policy, release, run, track
+from flows.commands import convert, data, dataset, explore, lineage, models, policy, release, run, track
 
 
 def _say_version(asked: bool) -> None:
@@ -36,7 +36,7 @@ def options(
     pass
 
 
-for module in (run, data, dataset, explore, convert, policy, track, release, lineage):
+for module in (run, data, dataset, explore, convert, models, policy, track, release, lineage):
     module.add_to(app)
 
 

@@ -11,6 +11,8 @@ from components.core.files import read_json, write_json
 from components.core.spec import Embodiment, embodiment_from_dict
 
 CONTRACT_NAME = "contract.json"
+# Which end of a flow is noise, by the name of who began it; each is the other's mirror image.
+FLOW_CONVENTIONS = ("pi0", "gr00t")
 INPUTS = ("images", "state", "tokens")
 OUTPUTS = ("actions",)
 
@@ -20,7 +22,8 @@ class Contract:
     """`chunk`: actions an answer holds; `execute`: how many of them a robot carries out before it asks again.
 
     `kind`: how actions come about ("chunk_regression"); `preset`: name of the architecture; `text_len`: tokens per
-    instruction. `inputs` and `outputs` name the tensors of the graph, which all have a free batch axis in front.
+    instruction. `flow_convention`: one of `FLOW_CONVENTIONS`, "" where actions come about without a flow. `inputs` and
+    `outputs` name the tensors of the graph, which all have a free batch axis in front.
     """
 
     embodiment: Embodiment
@@ -32,8 +35,13 @@ class Contract:
     text_len: int
     inputs: tuple[str, ...] = INPUTS
     outputs: tuple[str, ...] = OUTPUTS
+    # Bundles from before there was such a policy do not have the field.
+    flow_convention: str = ""
 
     def __post_init__(self) -> None:
+        if self.flow_convention and self.flow_convention not in FLOW_CONVENTIONS:
+            known = ", ".join(FLOW_CONVENTIONS)
+            raise ContractError(f"flow_convention is {self.flow_convention!r}, known are {known}")
         if not 1 <= self.execute <= self.chunk:
             raise ContractError(f"execute is {self.execute}, it must lie between 1 and the chunk of {self.chunk}")
 

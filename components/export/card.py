@@ -14,7 +14,7 @@ def card(name: str, contract: Contract, record: Record, parity: Mapping[str, Any
     sections = [
         f"# Policy `{name}`",
         _warning(record),
-        f"`{contract.preset}` ({contract.kind}) for the embodiment `{contract.embodiment.name}`. It answers "
+        f"`{contract.preset}` ({_how(contract)}) for the embodiment `{contract.embodiment.name}`. It answers "
         f"{contract.chunk} actions at {contract.embodiment.action.rate_hz:g} Hz; the robot executes {contract.execute} "
         "of them and asks again.",
         "## What it sees",
@@ -32,6 +32,11 @@ def card(name: str, contract: Contract, record: Record, parity: Mapping[str, Any
         f"of more than {contract.text_len} words is refused. How often it succeeds stands in the evaluation report.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _how(contract: Contract) -> str:
+    flow = contract.flow_convention
+    return f"{contract.kind}, flow convention {flow}" if flow else contract.kind
 
 
 def _warning(record: Record) -> str:

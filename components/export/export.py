@@ -23,12 +23,13 @@ from components.export.assemble import Bundled
 from components.export.external import bundle_external
 from components.export.module import bundle_module
 from components.export.recorded import Recorded
+from components.policy.action_heads.flow import convention_of
 from components.policy.checkpoint import checkpoint_digest, load_policy
 from components.policy.external import external_digest, is_external
+from components.policy.presets import preset_of
 from components.transforms.chain import PolicyTransforms
 
 PARITY_NAME = "parity.json"
-KIND = "chunk_regression"
 _CARD_COLUMNS = ("robot_id", "site", "task")
 
 log = logging.getLogger("gripline")
@@ -70,10 +71,11 @@ def export_checkpoint(checkpoint: Path, target: Path, params: Params, recorded: 
         embodiment=transforms.embodiment,
         chunk=config.chunk,
         execute=params.evaluate.execute,
-        kind=KIND,
+        kind=preset_of(config.preset).kind,
         preset=config.preset,
         opset=params.export.opset,
         text_len=config.text_len,
+        flow_convention=convention_of(module),
     )
     record = Record(
         kind="bundle",

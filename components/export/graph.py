@@ -8,8 +8,12 @@ import onnx
 
 
 def serialise(model: onnx.ModelProto) -> bytes:
-    """Checks the graph and takes out what depends on the machine or may be stale: source paths, notes, value_info."""
+    """Checks the graph and takes out what depends on the machine or may be stale: source paths, notes, value_info.
+
+    And constants that no node reads, which loops are left with: every runtime would say so at every start.
+    """
     _strip(model.graph)
+    _drop_unread(model.graph)
     for part in (model, *model.functions):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
@@ -30,6 +34,22 @@ def _strip(graph: onnx.GraphProto) -> None:
         part.ClearField("doc_string")
     for inner in _inner_graphs(graph):
         _strip(inner)
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    read = _read(graph)
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    if len(kept) < len(graph.initializer):
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+    for inner in _inner_graphs(graph):
+        _drop_unread(inner)
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    """Names that nodes of the graph and of all graphs within it take in, and its outputs."""
+    names = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    return names.union(*map(_read, _inner_graphs(graph)))
 
 
 def _inner_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 from components.bundle.contract import Contract
+from components.core.errors import ContractError
 from components.core.records import Record
 from components.core.spec import require_same
 from components.export.assemble import Bundled, assemble
 from components.export.observations import Observations
 from components.export.onnx import to_onnx
 from components.export.parity import Policy
+from components.policy.action_heads.flow import convention_of
 from components.transforms.chain import PolicyTransforms
 
 
@@ -34,9 +36,15 @@ def bundle_module(
     """Exports a torch policy into `folder`; torch itself is the reference for parity and for the warm-up.
 
     `record`: kind "bundle" with inputs, params and attrs; digest and counts of the graph are filled in here.
-    Raises `GateRefused` where the graph differs from torch by more than `limit` (physical units).
+    Raises `GateRefused` where the graph differs from torch by more than `limit` (physical units), `ContractError` where
+    the contract says another flow convention than the one that the policy answers by.
     """
     require_same(transforms.embodiment, contract.embodiment, where=str(folder))
+    if contract.flow_convention != convention_of(module):
+        raise ContractError(
+            f"flow_convention is {contract.flow_convention!r}, {contract.preset} answers by {convention_of(module)!r}",
+            where=str(folder),
+        )
     inputs = transforms.inputs(observations.images, observations.state, observations.instructions)
     with one_thread():
         graph = to_onnx(module, contract, inputs)

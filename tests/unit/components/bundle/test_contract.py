@@ -25,6 +25,20 @@ def test_shapes_follow_from_the_embodiment():
     }
 
 
+@pytest.mark.parametrize("convention", ["pi0", "gr00t", ""])
+def test_a_contract_says_which_end_of_a_flow_is_noise(tmp_path: Path, convention: str):
+    write_contract(tmp_path, replace(CONTRACT, flow_convention=convention))
+    assert read_contract(tmp_path).flow_convention == convention
+
+
+def test_a_contract_from_before_there_were_flows_has_none(tmp_path: Path):
+    write_contract(tmp_path, CONTRACT)
+    data = read_json(tmp_path / "contract.json")
+    del data["flow_convention"]
+    write_json(tmp_path / "contract.json", data)
+    assert read_contract(tmp_path) == CONTRACT
+
+
 @pytest.mark.parametrize("execute", [0, 9])
 def test_a_robot_cannot_execute_more_than_the_chunk(execute: int):
     with pytest.raises(ContractError, match="between 1 and the chunk of 8"):
@@ -38,6 +52,7 @@ def test_a_robot_cannot_execute_more_than_the_chunk(execute: int):
         ("colour", 1, "'colour'"),
         ("embodiment", None, "'embodiment'"),
         ("execute", 12, "execute is 12"),
+        ("flow_convention", "pi1", "flow_convention is 'pi1', known are pi0, gr00t"),
         ("outputs", [], "outputs \\(\\) are unknown"),
     ],
 )

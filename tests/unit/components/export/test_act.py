@@ -13,6 +13,7 @@ from components.export.onnx import to_onnx
 from components.export.parity import BATCHES
 from components.policy.act.policy import ActPolicy
 from components.policy.act.sizes import ActSize
+from components.policy.shape import Shape
 
 SIZE = ActSize(width=64, heads=4, feed=128, encoder_layers=2, latent=8, channels=8)
 
@@ -31,7 +32,7 @@ def test_act_is_one_graph_with_a_free_batch(contract: Contract, tmp_path, blind:
     import onnx
 
     torch.manual_seed(1)
-    policy = ActPolicy(contract.embodiment, vocab_size=7, text_len=6, chunk=contract.chunk, blind=blind, size=SIZE)
+    policy = ActPolicy(Shape(contract.embodiment, 7, 6, contract.chunk), SIZE, blind=blind)
     data = to_onnx(policy.train(), contract, inputs(2))
     (tmp_path / "policy.onnx").write_bytes(data)
     session = PolicySession(tmp_path / "policy.onnx", contract)

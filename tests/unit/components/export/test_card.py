@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from components.bundle.contract import Contract
 from components.core.records import Record
 from components.export.card import card
@@ -45,3 +47,9 @@ def test_a_degraded_policy_is_marked_at_the_top(contract: Contract):
     lines = card("drill", contract, Record("bundle", "d" * 64, attrs=attrs), PARITY).splitlines()
     assert lines[2].startswith("**Degraded on purpose, for a rollback drill.**")
     assert "a" * 64 in lines[2]
+
+
+def test_the_card_says_which_end_of_a_flow_is_noise(contract: Contract):
+    assert "`gripline-tiny` (chunk_regression) for" in card("seed-1", contract, RECORD, PARITY)
+    flow = replace(contract, kind="flow_matching", flow_convention="pi0")
+    assert "(flow_matching, flow convention pi0) for" in card("seed-1", flow, RECORD, PARITY)

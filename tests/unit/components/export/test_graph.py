@@ -44,6 +44,17 @@ def test_nodes_of_inner_graphs_count():
     assert node_count(noisy_model("/x").graph) == 3
 
 
+def test_constants_that_no_node_reads_are_dropped_and_those_of_inner_graphs_stay():
+    model = noisy_model("/x")
+    branch = model.graph.node[0].attribute[0].g
+    branch.node[0].CopyFrom(helper.make_node("Identity", ["outer"], ["y"]))
+    for graph, name in ((model.graph, "outer"), (model.graph, "unread"), (branch, "unread_inside")):
+        graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [1], [3.0]))
+    found = onnx.load_from_string(serialise(model)).graph
+    assert [tensor.name for tensor in found.initializer] == ["outer"]
+    assert not found.node[0].attribute[0].g.initializer
+
+
 def test_a_graph_that_is_not_valid_is_refused():
     model = noisy_model("/x")
     model.graph.node[0].input[0] = "nowhere"

@@ -2,6 +2,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -47,6 +48,20 @@ def test_what_the_export_leaves_behind(exported: Path):
     assert parity["max_abs"] <= parity["limit"] == LIMIT
     everything = b"".join(path.read_bytes() for path in exported.iterdir())
     assert not re.search(rb"site-packages|\.py\b|/home/|/root/|/tmp/", everything)
+
+
+@pytest.mark.parametrize(("said", "answers"), [("pi0", ""), ("", "gr00t"), ("pi0", "gr00t")])
+def test_a_contract_with_another_flow_convention_is_refused(
+    tmp_path: Path, policy: torch.nn.Module, transforms: PolicyTransforms, contract: Contract, observe: Observe,
+    monkeypatch: pytest.MonkeyPatch, said: str, answers: str,
+):  # fmt: skip
+    monkeypatch.setattr(policy, "head", SimpleNamespace(flow_convention=answers), raising=False)
+    with pytest.raises(ContractError, match=f"flow_convention is '{said}', gripline-tiny answers by '{answers}'"):
+        bundle_module(
+            policy, transforms, tmp_path / "one", contract=replace(contract, flow_convention=said),
+            observations=observe(3), record=Record("bundle", ""), limit=LIMIT,
+        )  # fmt: skip
+    assert not (tmp_path / "one").exists()
 
 
 def _assemble(exported: Path, folder: Path, seen: Observations, reference: Callable, limit: float) -> None:
