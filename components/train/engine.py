@@ -95,6 +95,8 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # Lightning's own use of a torch function that is on its way out.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
+        # Norms of a tower that keep their statistics stand still on purpose.
+        warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
         # Costs a copy of a small gradient; the layout of a 1 x 1 convolution is the same either way.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides", category=UserWarning)
         # Its outputs are never changed in place.

