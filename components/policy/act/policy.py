@@ -113,5 +113,5 @@ def published(shape: Shape, *, blind: bool = False, wordless: bool = False) -> A
 
 
 def small(shape: Shape, *, blind: bool = False, wordless: bool = False) -> ActPolicy:
-    """For one core: learns a task of the simulated cell in minutes."""
+    """For one core."""
     return ActPolicy(shape, SMALL, blind=blind, wordless=wordless)

@@ -24,7 +24,7 @@ def published(shape: Shape, *, blind: bool = False, wordless: bool = False) -> V
 
 
 def small(shape: Shape, *, blind: bool = False, wordless: bool = False) -> VlaPolicy:
-    """Learns a task of the simulated cell on one core; more draws, as the U-Net costs little beside the cameras."""
+    """For one core; more draws, as the U-Net costs little beside the cameras."""
     parts = _parts(shape, channels=16, widths=(96, 192), draws=8)
     return VlaPolicy(shape, parts, blind=blind, wordless=wordless)
 
