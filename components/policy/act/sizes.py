@@ -27,5 +27,5 @@ class ActSize:
 
 
 FULL = ActSize()
-# For one core: learns a task of the simulated cell in minutes.
+# For one core.
 SMALL = ActSize(width=128, heads=4, feed=512, channels=32)
